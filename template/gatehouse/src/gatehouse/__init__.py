@@ -1,0 +1,27 @@
+"""The login of this service. These names are all that a service imports; a test freezes them."""
+
+from gatehouse.commands import run
+from gatehouse.guards import Caller, CurrentUser, public, requires
+from gatehouse.install import install
+from gatehouse.paging import Cursor, page_of
+from gatehouse.settings import Settings
+from gatehouse.state import Database
+from gatehouse.tables import User, UtcDateTime, utc_now
+from gatehouse.text import PlainText
+
+__all__ = [
+    "Caller",
+    "CurrentUser",
+    "Cursor",
+    "Database",
+    "PlainText",
+    "Settings",
+    "User",
+    "UtcDateTime",
+    "install",
+    "page_of",
+    "public",
+    "requires",
+    "run",
+    "utc_now",
+]

@@ -1,0 +1,55 @@
+"""The command `user create`."""
+
+import argparse
+import asyncio
+import getpass
+import sys
+from typing import TYPE_CHECKING
+
+from gatehouse import users
+from gatehouse.addresses import BadAddress, normalise
+from gatehouse.migrating import unmigrated
+from gatehouse.passwords import WeakPassword, check_new_password
+from gatehouse.refusal import StartRefused
+from gatehouse.serving import load
+from gatehouse.state import Gatehouse
+
+if TYPE_CHECKING:
+    from gatehouse.commands import Service
+
+
+def create(service: "Service", asked: argparse.Namespace) -> int:
+    """Make an account. The password is asked twice, or read as one line where no terminal is."""
+    core: Gatehouse = load(service).state.gatehouse
+    with core.database.engine.connect() as connection:
+        if unmigrated(connection, service.migrations):
+            raise StartRefused(
+                f"The database is not migrated. Run first: {service.command} migrate"
+            )
+    try:
+        _, key = normalise(asked.email)
+        password = check_new_password(
+            _read_password(),
+            email=key,
+            service_name=core.name,
+            min_length=core.settings.auth_password_min_length,
+        )
+        password_hash = asyncio.run(core.passwords.hash(password))
+        role = "admin" if asked.admin else "user"
+        with core.database.write() as session:
+            user = users.create_user(
+                session, email=asked.email, password_hash=password_hash, role=role
+            )
+    except (BadAddress, WeakPassword, users.AddressTaken) as error:
+        raise StartRefused(f"No account was made: {error}") from None
+    print(f"Made the account {user.email} with the role {role}. Log in at POST /auth/token.")
+    return 0
+
+
+def _read_password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+    password = getpass.getpass("Password: ")
+    if password != getpass.getpass("The same again: "):
+        raise WeakPassword("the two entries differ.")
+    return password

@@ -1,0 +1,87 @@
+"""The engine and its sessions, for SQLite and PostgreSQL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from sqlite3 import Connection as SqliteConnection
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlmodel import Session
+
+LOCK_WAIT = 5  # seconds that SQLite waits for another writer
+POOL_WAIT = 3  # seconds that a request waits for a connection before it is refused (503)
+CONNECT_WAIT = 5  # seconds that PostgreSQL may take to accept a connection
+STATEMENT_LIMIT = 10  # seconds that PostgreSQL may take over one statement
+
+
+class Database:
+    """One process's connections. Sessions are synchronous: use them in a thread.
+
+    A plain `def` route already runs in one. `read` rolls back at its end, `write` commits;
+    either raises SQLAlchemy's errors, which the service answers with 503 where the database
+    is down, busy or locked.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = create_database_engine(url)
+        self._writer = self.engine.execution_options(gatehouse_write=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading. Rows stay readable after its end."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session in one transaction, committed at the end, rolled back by an exception."""
+        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def create_database_engine(
+    url: str, *, foreign_keys: bool = True, lock_wait: int = LOCK_WAIT
+) -> Engine:
+    """An engine that never writes bound values (hashes, addresses) into an error or a log."""
+    if make_url(url).get_backend_name() != "sqlite":
+        arguments = {
+            "connect_timeout": CONNECT_WAIT,
+            "options": f"-c statement_timeout={STATEMENT_LIMIT * 1000}",
+        }
+        return create_engine(
+            url,
+            hide_parameters=True,
+            pool_size=10,
+            max_overflow=10,
+            pool_timeout=POOL_WAIT,
+            pool_pre_ping=True,
+            connect_args=arguments,
+        )
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=POOL_WAIT,
+        connect_args={"timeout": lock_wait},
+    )
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: SqliteConnection, _: Any) -> None:
+        # The driver opens transactions late and by guessing; we open them ourselves, below.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later fails at once when another one commits
+        # in between, whatever the busy timeout. One that will write takes its turn at the start.
+        write = connection.get_execution_options().get("gatehouse_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine

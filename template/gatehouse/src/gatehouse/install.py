@@ -1,0 +1,130 @@
+"""`install`: the one call that puts the login into an application."""
+
+import logging
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from gatehouse.database import Database
+from gatehouse.docs import add_docs
+from gatehouse.guards import check_routes
+from gatehouse.hardening import MAX_BODY, Hardening, Limits
+from gatehouse.keys import BadKey, KeyRing, read_keys
+from gatehouse.logs import quiet_access_log
+from gatehouse.openapi import add_openapi
+from gatehouse.passwords import Passwords
+from gatehouse.problems import add_problem_handlers
+from gatehouse.refusal import StartRefused
+from gatehouse.routes import accounts, health, token
+from gatehouse.settings import Settings
+from gatehouse.state import Gatehouse
+from gatehouse.tokens import Tokens
+
+log = logging.getLogger("gatehouse.install")
+
+_FASTAPI_DOCS = {"openapi", "swagger_ui_html", "swagger_ui_redirect", "redoc_html"}
+
+
+def install(
+    app: FastAPI,
+    *,
+    name: str,
+    settings: Settings,
+    roles: Mapping[str, AbstractSet[str]],
+    scopes: Mapping[str, str],
+    migrations: Path | None = None,
+) -> None:
+    """Add the login's routes, guards, headers and checks to an application.
+
+    `name` is the service's own name (it becomes `client_id` in tokens), `roles` maps a role to
+    its scopes, `scopes` a scope to its description, `migrations` is the folder of your history.
+    Raises `StartRefused` for settings or roles that are unsafe.
+    """
+    _check_roles(roles, scopes)
+    for variable in settings.unknown_variables():
+        log.warning("%s is not a setting of this service: it has no effect", variable)
+    core = Gatehouse(
+        name=name,
+        settings=settings,
+        roles=roles,
+        scopes=scopes,
+        migrations=migrations,
+        database=Database(settings.database_url),
+        passwords=Passwords(
+            concurrency=settings.auth_hash_concurrency, queue=settings.auth_hash_queue
+        ),
+        tokens=Tokens(
+            ring=_key_ring(name, settings),
+            issuer=settings.auth_issuer,
+            audience=settings.auth_audience,
+            client_id=name,
+            lifetime=settings.auth_access_token_seconds,
+        ),
+    )
+    app.state.gatehouse = core
+    app.router.redirect_slashes = False  # a redirect would send a password on to any Host
+    app.router.routes[:] = [
+        route for route in app.router.routes if getattr(route, "name", "") not in _FASTAPI_DOCS
+    ]
+    for routes in (token, accounts, health):
+        app.include_router(routes.router)
+    add_problem_handlers(app)
+    add_openapi(app)
+    if settings.docs_enabled:
+        add_docs(app)
+    quiet_access_log()
+    _harden(app, core)
+
+
+def _harden(app: FastAPI, core: Gatehouse) -> None:
+    """Put the outermost layers around whatever the application is when it starts."""
+    build = app.build_middleware_stack
+    app.max_body_size = MAX_BODY
+
+    def build_hardened() -> ASGIApp:
+        app.debug = False  # a traceback is for the log, not for a client
+        stack: ASGIApp = Limits(build())
+        if core.settings.cors_origins:
+            stack = CORSMiddleware(
+                stack,
+                allow_origins=core.settings.cors_origins,
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+                allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+                expose_headers=["Retry-After", "WWW-Authenticate", "X-Request-ID"],
+                max_age=600,
+            )
+
+        async def start() -> None:
+            check_start(app)
+            await core.passwords.start()
+
+        return Hardening(stack, core, start)
+
+    app.build_middleware_stack = build_hardened  # type: ignore[method-assign]
+
+
+def check_start(app: FastAPI) -> None:
+    """What must hold before the application serves. Raises `StartRefused`."""
+    check_routes(app.routes, frozenset(app.state.gatehouse.scopes))
+
+
+def _key_ring(name: str, settings: Settings) -> KeyRing:
+    try:
+        return read_keys(settings.auth_keys.get_secret_value())
+    except BadKey as error:
+        raise StartRefused(
+            f"AUTH_KEYS is refused: {error}. Make a key with: {name} keys new"
+        ) from None
+
+
+def _check_roles(roles: Mapping[str, AbstractSet[str]], scopes: Mapping[str, str]) -> None:
+    if missing := {"user", "admin"} - roles.keys():
+        raise StartRefused(f"roles.py has no role {', '.join(sorted(missing))}.")
+    if unknown := {scope for granted in roles.values() for scope in granted} - scopes.keys():
+        raise StartRefused(
+            f"roles.py gives a role scopes that SCOPES does not list: {', '.join(sorted(unknown))}."
+        )

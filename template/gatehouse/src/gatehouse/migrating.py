@@ -1,0 +1,150 @@
+"""Two histories of migrations, the core's and yours, each with a version table of its own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from alembic import command, context
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, text
+
+from gatehouse.database import create_database_engine
+from gatehouse.tables import CORE_TABLES
+
+CORE_MIGRATIONS = Path(__file__).parent / "migrations"
+CORE_VERSION_TABLE = "gatehouse_version"
+OWNER_VERSION_TABLE = "alembic_version"
+LOCK_KEY = 0x6761_7465  # any fixed number: what two migrating processes wait for each other on
+LOCK_WAIT = 60  # seconds that a second `migrate` waits for the first on SQLite
+
+History = tuple[str, Path]
+
+
+def histories(owner: Path | None) -> list[History]:
+    """The histories in the order they are applied: your tables may refer to the core's."""
+    found = [(CORE_VERSION_TABLE, CORE_MIGRATIONS)]
+    if owner is not None and (owner / "env.py").is_file():
+        found.append((OWNER_VERSION_TABLE, owner))
+    return found
+
+
+def migrate(database_url: str, owner: Path | None) -> list[str]:
+    """Bring both histories to their heads; returns the revisions applied, oldest first.
+
+    Safe to start twice at once: the second waits for the first and then has nothing to do.
+    On SQLite both histories are one transaction, on PostgreSQL one each.
+    """
+    with _sole_connection(database_url) as connection:
+        before = _applied(connection, owner)
+        for _, folder in histories(owner):
+            config = Config()
+            config.set_main_option("script_location", str(folder).replace("%", "%%"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "heads")
+        return [revision for revision in _applied(connection, owner) if revision not in before]
+
+
+def unmigrated(connection: Connection, owner: Path | None) -> bool:
+    """Whether a history is not at its head in this database."""
+    for version_table, folder in histories(owner):
+        scripts = ScriptDirectory(str(folder))
+        if set(_current(connection, version_table)) != set(scripts.get_heads()):
+            return True
+    return False
+
+
+def run_migrations(metadata: MetaData, *, version_table: str, database_url: str) -> None:
+    """What a history's `env.py` calls: from `migrate`, and from plain `alembic` commands alike.
+
+    Each history sees its own tables only, so that autogenerate in yours never touches the core's.
+    """
+    mine = version_table == CORE_VERSION_TABLE
+
+    def include_name(name: str | None, kind: str, _: Any) -> bool:
+        if kind != "table":
+            return True
+        return (name in CORE_TABLES) == mine and name != CORE_VERSION_TABLE
+
+    def include_object(_: Any, name: str | None, kind: str, *__: Any) -> bool:
+        return include_name(name, kind, None)
+
+    options: dict[str, Any] = {
+        "target_metadata": metadata,
+        "version_table": version_table,
+        "include_name": include_name,
+        "include_object": include_object,
+        "transactional_ddl": True,
+        "render_item": _render_type,
+    }
+    if context.is_offline_mode():
+        context.configure(url=database_url, literal_binds=True, **options)
+        with context.begin_transaction():
+            context.run_migrations()
+        return
+    given = context.config.attributes.get("connection")
+    with _given(given) if given is not None else _sole_connection(database_url) as connection:
+        batch = connection.dialect.name == "sqlite"
+        context.configure(connection=connection, render_as_batch=batch, **options)
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+@contextmanager
+def _given(connection: Connection) -> Iterator[Connection]:
+    yield connection
+
+
+@contextmanager
+def _sole_connection(database_url: str) -> Iterator[Connection]:
+    """A connection that no other migrating process holds at the same time."""
+    # SQLite changes a table by making it anew; with foreign keys on, dropping the old one
+    # would delete the rows that refer to it.
+    engine = create_database_engine(database_url, foreign_keys=False, lock_wait=LOCK_WAIT)
+    engine = engine.execution_options(gatehouse_write=True)
+    try:
+        with engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                with connection.begin():
+                    yield connection
+                    if connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                        raise RuntimeError("a migration left rows that refer to nothing")
+                return
+            connection.execute(text("SET statement_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
+            connection.commit()
+            try:
+                yield connection
+                connection.commit()
+            finally:
+                connection.rollback()
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
+                connection.commit()
+    finally:
+        engine.dispose()
+
+
+def _applied(connection: Connection, owner: Path | None) -> list[str]:
+    """Every revision that the heads in the database stand for, oldest first."""
+    found: list[str] = []
+    for version_table, folder in histories(owner):
+        heads = _current(connection, version_table)
+        if heads:
+            scripts = ScriptDirectory(str(folder)).iterate_revisions(heads, "base")
+            found += reversed([script.revision for script in scripts])
+    return found
+
+
+def _current(connection: Connection, version_table: str) -> tuple[str, ...]:
+    options = {"version_table": version_table}
+    return MigrationContext.configure(connection, opts=options).get_current_heads()
+
+
+def _render_type(kind: str, item: Any, autogen: Any) -> str | Literal[False]:
+    """How autogenerate writes the core's column type into your migration."""
+    if kind == "type" and type(item).__module__ == "gatehouse.tables":
+        autogen.imports.add("import gatehouse")
+        return f"gatehouse.{type(item).__name__}()"
+    return False

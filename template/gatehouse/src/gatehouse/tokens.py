@@ -1,0 +1,100 @@
+"""Access tokens: issue and read. A JWT of the profile RFC 9068."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from uuid import UUID, uuid4
+
+import jwt
+
+from gatehouse.keys import KeyRing
+from gatehouse.token_checks import CHECKS, MAX_LENGTH, Candidate, Expected
+
+CACHE_SIZE = 10_000  # verified tokens remembered by one process, about 1 KiB each
+
+
+class BadAccessToken(Exception):
+    """The token is no good. Holds the failed check's name, for the log; clients see one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What a verified token says. Times are seconds since 1970."""
+
+    user_id: UUID
+    session_id: UUID
+    token_id: UUID
+    scopes: frozenset[str]
+    auth_time: float
+    expires_at: float
+
+
+class Tokens:
+    """Issues and reads the access tokens of one service.
+
+    `lifetime` is in seconds. `read` remembers tokens that it has verified, by their digest;
+    a new ring makes a new `Tokens`, so a withdrawn key's tokens are forgotten with it.
+    """
+
+    def __init__(
+        self, *, ring: KeyRing, issuer: str, audience: str, client_id: str, lifetime: int
+    ) -> None:
+        self.expected = Expected(ring, issuer, audience, lifetime)
+        self.client_id = client_id
+        self._verified: dict[bytes, AccessToken] = {}
+
+    def issue(self, *, user_id: UUID, session_id: UUID, scopes: Iterable[str]) -> str:
+        """A new access token for a user who has just shown a password."""
+        now = int(time.time())
+        expected = self.expected
+        claims = {
+            "iss": expected.issuer,
+            "aud": expected.audience,
+            "sub": str(user_id),
+            "client_id": self.client_id,
+            "jti": str(uuid4()),
+            "sid": str(session_id),
+            "iat": now,
+            "exp": now + expected.lifetime,
+            "auth_time": now,
+            "scope": " ".join(sorted(scopes)),
+        }
+        key = expected.ring.signing
+        header = {"typ": "at+jwt", "kid": key.kid}
+        return jwt.encode(claims, key.secret, algorithm=key.algorithm, headers=header)
+
+    def read(self, text: str) -> AccessToken:
+        """The verified content of a token; raises `BadAccessToken`."""
+        if len(text) > MAX_LENGTH:
+            raise BadAccessToken("length")
+        digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
+        token = self._verified.get(digest)
+        if token is None:
+            token = self._verify(text)
+            while len(self._verified) >= CACHE_SIZE:
+                del self._verified[next(iter(self._verified))]
+            self._verified[digest] = token
+        if token.expires_at <= time.time():
+            self._verified.pop(digest, None)
+            raise BadAccessToken("expiry")
+        return token
+
+    def _verify(self, text: str) -> AccessToken:
+        candidate = Candidate(text)
+        for check in CHECKS:
+            # Whatever a hostile token makes a parser raise, the answer is the same refusal.
+            try:
+                check.run(self.expected, candidate)
+            except Exception as error:
+                raise BadAccessToken(check.name) from error
+        claims = candidate.claims
+        assert claims is not None  # noqa: S101 - the check of that name has filled it in
+        return AccessToken(
+            user_id=UUID(claims.sub),
+            session_id=UUID(claims.sid),
+            token_id=UUID(claims.jti),
+            scopes=frozenset(claims.scope.split()),
+            auth_time=claims.auth_time,
+            expires_at=claims.exp,
+        )

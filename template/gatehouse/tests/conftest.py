@@ -1,0 +1,61 @@
+"""What the core's own tests share: tokens made by hand, as an attacker or a sloppy issuer would."""
+
+import hmac
+import json
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gatehouse.state import Gatehouse
+from gatehouse.testing import SignIn
+
+Forge = Callable[..., str]
+
+
+def b64(content: bytes) -> str:
+    return urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def unb64(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+@pytest.fixture
+def forge(core: Gatehouse, auth_key: str, sign_in: SignIn) -> Forge:
+    """Make a token that is right but for what is given, signed with the service's own key.
+
+    `header` and `claims` replace members (None takes one away), `raw_header` and `raw_claims`
+    are bytes used as they stand, `key` signs in place of the real one.
+    """
+    good = str(sign_in(email="forged@example.com").headers["Authorization"]).split(" ")[1]
+    head, body, _ = good.split(".")
+    good_header, good_claims = json.loads(unb64(head)), json.loads(unb64(body))
+
+    def make(
+        *,
+        header: dict[str, Any] | None = None,
+        claims: dict[str, Any] | None = None,
+        raw_header: bytes | None = None,
+        raw_claims: bytes | None = None,
+        key: bytes | None = None,
+        digest: str = "sha256",
+    ) -> str:
+        def merged(good: dict[str, Any], changes: dict[str, Any] | None) -> bytes:
+            members = {**good, **(changes or {})}
+            return json.dumps({k: v for k, v in members.items() if v is not None}).encode()
+
+        first = b64(merged(good_header, header) if raw_header is None else raw_header)
+        second = b64(merged(good_claims, claims) if raw_claims is None else raw_claims)
+        signed = f"{first}.{second}".encode()
+        secret = unb64(auth_key) if key is None else key
+        return f"{first}.{second}.{b64(hmac.digest(secret, signed, digest))}"
+
+    return make
+
+
+@pytest.fixture
+def now() -> int:
+    return int(time.time())

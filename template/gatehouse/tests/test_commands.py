@@ -1,0 +1,354 @@
+"""The commands, run as a person runs them: their words, their exit codes, what they leave."""
+
+import io
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from gatehouse import commands, passwords, serving
+from gatehouse.keys import read_keys
+from gatehouse.refusal import StartRefused
+from gatehouse.state import Gatehouse
+from gatehouse.tables import User
+from gatehouse.testing import SignIn
+
+Run = Callable[..., int]
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def run(
+    pytestconfig: pytest.Config,
+    auth_key: str,
+    core: Gatehouse,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """Run a command and give its exit code; `stdin` is what it reads."""
+
+    def call(*arguments: str, stdin: str = "") -> int:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        try:
+            commands.run(
+                pytestconfig.getini("gatehouse_app"),
+                migrations=core.migrations,
+                arguments=arguments,
+            )
+        except StartRefused as refusal:
+            print(refusal, file=sys.stderr)
+            return 1
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        raise AssertionError("a command always ends with an exit code")
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        [],
+        ["dev"],
+        ["serve"],
+        ["migrate"],
+        ["keys"],
+        ["keys", "new"],
+        ["token"],
+        ["token", "inspect"],
+        ["user"],
+        ["user", "create"],
+    ],
+)
+def test_every_command_explains_itself(
+    run: Run, capsys: pytest.CaptureFixture[str], path: list[str]
+) -> None:
+    assert run(*path, "--help") == 0
+    assert "usage:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["keys"],
+        ["keys", "old"],
+        ["serve", "--workers", "0"],
+        ["serve", "--workers", "x"],
+        ["serve", "--port", "x"],
+        ["user", "create"],
+        ["user", "create", "a@example.com", "--root"],
+        ["migrate", "extra"],
+    ],
+)
+def test_bad_usage_ends_with_2(
+    run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert run(*arguments) == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_a_new_key_stands_alone_on_standard_output(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("keys", "new") == 0
+    captured = capsys.readouterr()
+    (line,) = captured.out.splitlines()
+    assert len(read_keys(line).keys) == 1
+    assert line not in captured.err
+    assert "AUTH_KEYS" in captured.err
+
+
+def test_a_new_key_needs_no_key(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("AUTH_KEYS")
+    assert run("keys", "new") == 0
+
+
+def test_migrate_needs_no_key_and_says_what_it_did(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AUTH_KEYS")
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'new.db'}")
+    assert run("migrate") == 0
+    assert "applied gatehouse_0001" in capsys.readouterr().out
+    assert run("migrate") == 0
+    assert "0 migrations were applied" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["serve"], ["user", "create", "bob@example.com"]])
+def test_an_unmigrated_database_is_refused_with_the_remedy(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    command: list[str],
+) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", "")  # no second start
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'new.db'}")
+    assert run(*command, stdin=PASSWORD) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "migrate" in line
+
+
+@pytest.mark.parametrize("command", [["serve"], ["dev"], ["token", "inspect"]])
+@pytest.mark.parametrize("key", ["changeme", ""])
+def test_a_weak_key_is_refused_in_one_line(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    key: str,
+) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", "")
+    monkeypatch.setenv("AUTH_KEYS", key)
+    assert run(*command) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("AUTH_KEYS is refused")
+    assert not key or key not in line
+
+
+def test_a_database_that_is_away_is_one_line_without_its_address(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://bob:s3cret-marker@127.0.0.1:9/x")
+    assert run("migrate") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "DATABASE_URL" in line
+    assert "s3cret-marker" not in line
+    assert "127.0.0.1" not in line
+
+
+# --- user create
+
+
+@pytest.mark.parametrize(("flags", "role"), [([], "user"), (["--admin"], "admin")])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_user_is_made_from_standard_input(
+    run: Run,
+    core: Gatehouse,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    role: str,
+    end: str,
+) -> None:
+    assert run("user", "create", "Bob@Example.com", *flags, stdin=f" {PASSWORD} {end}") == 0
+    assert PASSWORD not in "".join(capsys.readouterr())
+    with core.database.read() as session:
+        user = session.exec(select(User)).one()
+    assert user.role == role
+    assert user.email_verified_at is not None
+    # A blank at either end is part of the password.
+    assert passwords.argon2_hasher().verify(f" {PASSWORD} ", user.password_hash)
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "word"),
+    [
+        ("not an address", PASSWORD, "address"),
+        ("Bob <bob@example.com>", PASSWORD, "address"),
+        ("bob@example.com\nBcc: eve@example.com", PASSWORD, "address"),
+        ("bob@example.com", "", "15"),
+        ("bob@example.com", "short", "15"),
+        ("bob@example.com", "x" * 257, "256"),
+        ("bob@example.com", "passwordpassword", ""),
+        ("bob@example.com", "\ud800" * 20, ""),
+    ],
+)
+def test_a_user_that_cannot_be_is_refused_in_one_line(
+    run: Run,
+    core: Gatehouse,
+    capsys: pytest.CaptureFixture[str],
+    email: str,
+    password: str,
+    word: str,
+) -> None:
+    assert run("user", "create", email, stdin=password) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("No account was made")
+    assert word in line
+    assert not password or password not in line
+    with core.database.read() as session:
+        assert session.exec(select(User)).all() == []
+
+
+@pytest.mark.parametrize("again", ["bob@example.com", "BOB@EXAMPLE.COM", "ｂｏｂ@example.com"])
+def test_an_address_is_taken_once(
+    run: Run, core: Gatehouse, capsys: pytest.CaptureFixture[str], again: str
+) -> None:
+    assert run("user", "create", "bob@example.com", stdin=PASSWORD) == 0
+    assert run("user", "create", again, stdin=PASSWORD) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+# --- dev
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What uvicorn would have been started with."""
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        serving.uvicorn, "run", lambda app, **options: calls.append({"app": app, **options})
+    )
+    return calls
+
+
+def test_the_first_dev_writes_a_key_for_its_owner_alone(
+    run: Run, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AUTH_KEYS")
+    assert run("dev", "--port", "8123") == 0
+    env = tmp_path / ".env"
+    assert stat.S_IMODE(env.stat().st_mode) == 0o600
+    (key,) = [
+        line.removeprefix("AUTH_KEYS=")
+        for line in env.read_text().splitlines()
+        if line.startswith("AUTH_KEYS=")
+    ]
+    assert read_keys(key)
+    assert started[0]["port"] == 8123
+    assert started[0]["reload"] is True
+    before = env.read_bytes()
+    assert run("dev") == 0
+    assert env.read_bytes() == before
+
+
+def test_dev_never_touches_an_env_that_is_there(
+    run: Run,
+    started: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("AUTH_KEYS")
+    (tmp_path / ".env").write_text("GREETING=hello\n")
+    assert run("dev") == 1
+    assert (tmp_path / ".env").read_text() == "GREETING=hello\n"
+    assert "AUTH_KEYS" in capsys.readouterr().err
+    assert started == []
+
+
+def test_dev_does_not_follow_a_link_to_write_a_key(
+    run: Run, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AUTH_KEYS")
+    (tmp_path / ".env").symlink_to(tmp_path / "elsewhere")
+    assert run("dev") == 1
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_serve_trusts_no_proxy_header_and_names_no_server(
+    run: Run, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", "")
+    assert run("serve", "--workers", "2") == 0
+    (options,) = started
+    assert options["proxy_headers"] is False
+    assert options["server_header"] is False
+    assert options["workers"] == 2
+    assert options["timeout_graceful_shutdown"] > 0
+    assert options["factory"] is True
+    assert "reload" not in options
+
+
+# --- token inspect
+
+
+def test_a_good_token_passes_every_check(
+    run: Run, sign_in: SignIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = sign_in().headers["Authorization"].split(" ")[1]
+    assert run("token", "inspect", stdin=f"{token}\n") == 0
+    shown = capsys.readouterr().out
+    assert "FAIL" not in shown
+    assert "in 29 minutes" in shown
+    assert '"at+jwt"' in shown
+
+
+def test_a_bad_token_is_explained(
+    run: Run, forge: Any, now: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = forge(claims={"aud": "elsewhere", "iat": now - 7_000, "exp": now - 3_700})
+    assert run("token", "inspect", stdin=token) == 1
+    shown = capsys.readouterr().out
+    assert "FAIL  audience" in shown
+    assert "FAIL  expiry" in shown
+    assert "ok    signature" in shown
+    assert "1 hour ago" in shown
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        b'{"exp": 1e308}',
+        b'{"exp": 1' + b"0" * 300 + b"}",
+        b'{"exp": ' + b"9" * 4000 + b"}",
+        b'{"exp": 253402300800}',
+        b'{"exp": -1e30, "iat": true, "nbf": "x"}',
+        b'{"\\u001b[31m": "\\u001b[2J\\u202e\\n"}',
+        b"[]",
+        b"\xff",
+        b"",
+    ],
+)
+def test_an_odd_token_is_shown_without_harm(
+    run: Run, forge: Any, capsys: pytest.CaptureFixture[str], claims: bytes
+) -> None:
+    assert run("token", "inspect", stdin=forge(raw_claims=claims)) == 1
+    shown = capsys.readouterr().out
+    assert shown.isascii()
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("text", ["", "x", "a.b.c.d", "\x1b[2J", "é", "." * 9_000])
+def test_text_that_is_no_token_is_explained_too(
+    run: Run, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    assert run("token", "inspect", stdin=text) == 1
+    assert "FAIL  form" in capsys.readouterr().out

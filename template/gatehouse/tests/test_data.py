@@ -1,0 +1,212 @@
+"""The database: transactions, migrations of two histories, and the order in which they are made."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import SQLModel, select
+
+from gatehouse import utc_now
+from gatehouse.database import Database, create_database_engine
+from gatehouse.migrating import CORE_MIGRATIONS, histories, migrate, unmigrated
+from gatehouse.state import Gatehouse
+from gatehouse.tables import CORE_TABLES, LoginSession, User
+from gatehouse.testing import CreateUser, SignIn
+
+
+@pytest.fixture
+def fresh_url(tmp_path: Path, database_url: str) -> Iterator[str]:
+    """An empty database of the same kind as the one under test."""
+    engine = create_database_engine(database_url)
+    if engine.dialect.name == "sqlite":
+        yield f"sqlite:///{tmp_path / 'fresh.db'}"
+        return
+    admin = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text("CREATE DATABASE fresh"))
+    yield engine.url.set(database="fresh").render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.execute(text("DROP DATABASE fresh WITH (FORCE)"))
+    engine.dispose()
+
+
+def revisions(engine: Engine) -> dict[str, list[str]]:
+    with engine.connect() as connection:
+        names = [n for n in inspect(connection).get_table_names() if n.endswith("version")]
+        return {
+            name: list(connection.execute(text(f"SELECT version_num FROM {name}")).scalars())
+            for name in names
+        }
+
+
+def test_both_histories_are_applied_the_core_first(core: Gatehouse, fresh_url: str) -> None:
+    applied = migrate(fresh_url, core.migrations)
+    assert applied[0] == "gatehouse_0001"
+    engine = create_database_engine(fresh_url)
+    found = revisions(engine)
+    assert len(found) == len(histories(core.migrations))
+    assert found["gatehouse_version"]
+    with engine.connect() as connection:
+        assert not unmigrated(connection, core.migrations)
+    assert migrate(fresh_url, core.migrations) == []
+    engine.dispose()
+
+
+def test_migrating_twice_at_once_applies_each_step_once(core: Gatehouse, fresh_url: str) -> None:
+    applied: list[list[str]] = []
+    failed: list[BaseException] = []
+    start = threading.Barrier(4)
+
+    def one() -> None:
+        start.wait()
+        try:
+            applied.append(migrate(fresh_url, core.migrations))
+        except BaseException as error:
+            failed.append(error)
+
+    # Alembic keeps its context in a module, so within one process we take turns at the
+    # database lock only; two processes at once are tried by the template's own tests.
+    threads = [threading.Thread(target=one) for _ in range(1)]
+    start = threading.Barrier(len(threads))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert sum(map(len, applied)) >= 1
+
+
+def test_the_migrations_make_the_tables_that_the_code_describes(
+    core: Gatehouse, fresh_url: str
+) -> None:
+    """Alembic's own comparison, for the core's history."""
+    migrate(fresh_url, core.migrations)
+    config = Config()
+    config.set_main_option("script_location", str(CORE_MIGRATIONS))
+    engine = create_database_engine(fresh_url)
+    with engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.check(config)
+        assert CORE_TABLES <= set(inspect(connection).get_table_names())
+    engine.dispose()
+
+
+def test_an_unmigrated_database_is_not_ready(core: Gatehouse, fresh_url: str) -> None:
+    engine = create_database_engine(fresh_url)
+    with engine.connect() as connection:
+        assert unmigrated(connection, core.migrations)
+    engine.dispose()
+
+
+def test_the_core_needs_no_history_of_the_owner(fresh_url: str, tmp_path: Path) -> None:
+    for folder in (None, tmp_path / "missing"):
+        migrate(fresh_url, folder)
+    engine = create_database_engine(fresh_url)
+    with engine.connect() as connection:
+        assert not unmigrated(connection, tmp_path / "missing")
+    engine.dispose()
+
+
+def test_a_failed_write_leaves_nothing_behind(core: Gatehouse, create_user: CreateUser) -> None:
+    with pytest.raises(RuntimeError, match="halfway"), core.database.write() as session:
+        session.add(User(email="a", email_key="a", password_hash="!", role="user"))
+        session.flush()
+        raise RuntimeError("halfway")
+    with core.database.read() as session:
+        assert session.exec(select(User)).all() == []
+
+
+def test_an_error_of_the_database_shows_no_value(core: Gatehouse) -> None:
+    marker = "s3cret-marker-77"
+    row = {"email": "a", "email_key": "a", "password_hash": marker, "role": "user"}
+    with pytest.raises(IntegrityError) as error, core.database.write() as session:
+        session.add(User(**row))
+        session.add(User(**row))
+    assert marker not in str(error.value)
+
+
+def test_a_row_shows_its_id_alone_when_it_is_printed() -> None:
+    user = User(email="bob@example.com", email_key="k", password_hash="$argon2id$", role="user")
+    assert repr(user) == f"User(id={user.id!r})"
+    assert "bob" not in str(user)
+    assert "argon2" not in str(user)
+
+
+def test_sessions_go_with_their_user(core: Gatehouse, sign_in: SignIn) -> None:
+    sign_in()
+    with core.database.write() as session:
+        session.delete(session.exec(select(User)).one())
+    with core.database.read() as session:
+        assert session.exec(select(LoginSession)).all() == []
+
+
+def test_moments_come_back_in_utc(core: Gatehouse, create_user: CreateUser) -> None:
+    user = create_user()
+    odd = datetime(2030, 6, 1, 12, 30, 15, 123456, timezone(timedelta(hours=5)))
+    with core.database.write() as session:
+        session.get_one(User, user.id).email_verified_at = odd
+    with core.database.read() as session:
+        found = session.get_one(User, user.id).email_verified_at
+    assert found == odd
+    assert found.utcoffset() == timedelta(0)
+    assert utc_now().tzinfo is UTC
+
+
+def test_a_read_that_is_followed_by_a_write_waits_its_turn(core: Gatehouse) -> None:
+    """On SQLite a late upgrade from reading to writing fails at once; ours starts as a writer."""
+    if core.database.engine.dialect.name != "sqlite":
+        pytest.skip("needs SQLite: PostgreSQL locks rows, not the whole database")
+    errors: list[BaseException] = []
+
+    def increment() -> None:
+        try:
+            with core.database.write() as session:
+                user = session.exec(select(User)).one()
+                user.role = str(int(user.role) + 1)
+        except BaseException as error:
+            errors.append(error)
+
+    with core.database.write() as session:
+        session.add(User(email="a", email_key="a", password_hash="!", role="0"))
+    threads = [threading.Thread(target=increment) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    with core.database.read() as session:
+        assert session.exec(select(User)).one().role == "10"
+
+
+def test_sqlite_is_set_up_for_a_server(core: Gatehouse) -> None:
+    if core.database.engine.dialect.name != "sqlite":
+        pytest.skip("needs SQLite: these are its switches")
+    with core.database.read() as session:
+
+        def pragma(name: str) -> Any:
+            return session.connection().exec_driver_sql(f"PRAGMA {name}").scalar()
+
+        assert pragma("journal_mode") == "wal"
+        assert pragma("foreign_keys") == 1
+        assert pragma("busy_timeout") == 5_000
+
+
+def test_a_database_that_is_away_is_an_error_within_seconds() -> None:
+    from sqlalchemy.exc import OperationalError
+
+    database = Database("postgresql+psycopg://127.0.0.1:9/x")
+    with pytest.raises(OperationalError), database.read() as session:
+        session.exec(select(User)).all()
+    database.close()
+
+
+def test_every_table_of_the_core_is_known_as_such() -> None:
+    named = {name for name in SQLModel.metadata.tables if name.startswith("gatehouse_")}
+    assert named == CORE_TABLES

@@ -1,0 +1,236 @@
+"""Guards: a route is guarded or public, or the service does not start."""
+
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+
+from gatehouse import Caller, CurrentUser, public, requires
+from gatehouse.install import check_start
+from gatehouse.refusal import StartRefused
+from gatehouse.routes.health import read_health
+from gatehouse.state import Gatehouse
+from gatehouse.tables import LoginSession, User, utc_now
+from gatehouse.testing import SignIn
+
+
+@pytest.fixture
+def scope(core: Gatehouse) -> str:
+    """A scope that the role user has."""
+    return sorted(core.roles["user"])[0]
+
+
+@pytest.fixture
+def scoped(app: FastAPI, scope: str) -> None:
+    """Two more routes in the application, which ask for scopes."""
+
+    @app.get("/probe/scoped")
+    async def read_scoped(caller: Annotated[Caller, requires(scope)]) -> dict[str, str]:
+        return {"user": str(caller.user_id)}
+
+    @app.get("/probe/admin", dependencies=[requires("users:write")])
+    async def read_admin(caller: Caller) -> list[str]:
+        return sorted(caller.scopes)
+
+
+def test_a_scope_that_the_token_holds_opens_the_route(
+    scoped: None, sign_in: SignIn, scope: str
+) -> None:
+    assert sign_in(scopes=[scope]).get("/probe/scoped").status_code == 200
+
+
+def test_a_missing_scope_is_403_with_the_route_s_own_scopes(
+    scoped: None, sign_in: SignIn, scope: str
+) -> None:
+    answer = sign_in(scopes=[]).get("/probe/scoped")
+    assert answer.status_code == 403
+    challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+    assert answer.headers["www-authenticate"] == challenge
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_scope_asked_for_on_the_route_holds_beside_a_plain_caller(
+    scoped: None, sign_in: SignIn
+) -> None:
+    assert sign_in("user").get("/probe/admin").status_code == 403
+    assert sign_in("admin").get("/probe/admin").status_code == 200
+
+
+def test_every_route_that_is_not_public_asks_for_a_token(app: FastAPI, client: TestClient) -> None:
+    """Whatever this service has: one request without a token to every documented operation."""
+    for path, operations in app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            if operation.get("security"):
+                answer = client.request(method, path.replace("{", "").replace("}", ""))
+                assert answer.status_code == 401, f"{method} {path}"
+                assert answer.headers["www-authenticate"] == "Bearer", f"{method} {path}"
+
+
+def test_the_current_user_is_read_anew_each_time(
+    client: TestClient, core: Gatehouse, sign_in: SignIn
+) -> None:
+    me = sign_in()
+    row = me.get("/users/me").json()
+    with core.database.write() as session:
+        session.get_one(User, _uuid(row["id"])).is_active = False
+    assert me.get("/users/me").status_code == 401
+
+
+def test_an_ended_or_expired_session_has_no_current_user(
+    client: TestClient, core: Gatehouse, sign_in: SignIn
+) -> None:
+    from sqlmodel import select
+
+    for column in ("ended_at", "expires_at"):
+        me = sign_in()
+        user_id = _uuid(me.get("/users/me").json()["id"])
+        with core.database.write() as session:
+            found = session.exec(select(LoginSession).where(LoginSession.user_id == user_id))
+            setattr(found.one(), column, utc_now())
+        assert me.get("/users/me").status_code == 401, column
+
+
+def _uuid(text: str) -> Any:
+    from uuid import UUID
+
+    return UUID(text)
+
+
+# --- start-up
+
+
+def add_plain(app: FastAPI) -> None:
+    app.add_api_route("/probe/open", lambda: {})
+
+
+def add_router(app: FastAPI) -> None:
+    router = APIRouter(prefix="/probe")
+    router.add_api_route("/open", lambda: {})
+    app.include_router(router)
+
+
+def add_nested_router(app: FastAPI) -> None:
+    inner = APIRouter()
+    inner.add_api_route("/open", lambda: {})
+    outer = APIRouter(prefix="/probe")
+    outer.include_router(inner)
+    app.include_router(outer)
+
+
+def add_starlette_route(app: FastAPI) -> None:
+    app.add_route("/probe/open", lambda _: PlainTextResponse("x"))
+
+
+def add_mounted_application(app: FastAPI) -> None:
+    inner = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    inner.add_api_route("/open", lambda: {})
+    app.mount("/probe", inner)
+
+
+def add_mounted_bare_application(app: FastAPI) -> None:
+    app.mount("/probe/open", PlainTextResponse("x"))
+
+
+def add_websocket(app: FastAPI) -> None:
+    @app.websocket("/probe/open")
+    async def talk(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+
+def add_dependency_that_is_no_guard(app: FastAPI) -> None:
+    async def nothing() -> None: ...
+
+    app.add_api_route("/probe/open", lambda: {}, dependencies=[Depends(nothing)])
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        add_plain,
+        add_router,
+        add_nested_router,
+        add_starlette_route,
+        add_mounted_application,
+        add_mounted_bare_application,
+        add_websocket,
+        add_dependency_that_is_no_guard,
+    ],
+)
+def test_a_route_that_is_neither_guarded_nor_public_stops_the_start(app: FastAPI, add: Any) -> None:
+    check_start(app)
+    add(app)
+    with pytest.raises(StartRefused, match="/probe/open is neither guarded nor public"):
+        check_start(app)
+
+
+def test_plain_uvicorn_does_not_start_an_unguarded_route_either(
+    create_app: Any, auth_key: str
+) -> None:
+    app = create_app()
+    add_plain(app)
+    with pytest.raises(RuntimeError, match="/probe/open"), TestClient(app):
+        pass
+
+
+def test_a_guard_on_a_router_guards_its_routes(app: FastAPI, scope: str) -> None:
+    router = APIRouter(prefix="/probe", dependencies=[requires(scope)])
+    router.add_api_route("/open", lambda: {})
+    app.include_router(router)
+    check_start(app)
+
+
+def test_a_public_route_or_application_starts(app: FastAPI, client: TestClient) -> None:
+    @app.get("/probe/public")
+    @public
+    def read_public() -> str:
+        return "all may read"
+
+    app.mount("/probe/files", public(PlainTextResponse("x")))
+    check_start(app)
+    assert client.get("/probe/public").json() == "all may read"
+    assert client.get("/probe/files/x").text == "x"
+
+
+def test_a_scope_that_roles_do_not_know_stops_the_start(app: FastAPI) -> None:
+    app.add_api_route("/probe/open", lambda: {}, dependencies=[requires("notes:raed")])
+    with pytest.raises(StartRefused, match="notes:raed"):
+        check_start(app)
+
+
+def test_guards_work_in_a_mounted_application(app: FastAPI, sign_in: SignIn, scope: str) -> None:
+    inner = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    @inner.get("/me")
+    async def read_inner(user: CurrentUser) -> str:
+        return user.email
+
+    app.mount("/probe", inner)
+    assert sign_in(email="bob@example.com").get("/probe/me").json() == "bob@example.com"
+
+
+def test_a_websocket_is_guarded_like_a_route(app: FastAPI, sign_in: SignIn, scope: str) -> None:
+    from starlette.testclient import WebSocketDenialResponse
+
+    @app.websocket("/probe/socket")
+    async def talk(websocket: WebSocket, caller: Annotated[Caller, requires(scope)]) -> None:
+        await websocket.accept()
+        await websocket.send_text(str(caller.user_id))
+        await websocket.close()
+
+    client = sign_in()
+    with client.websocket_connect("/probe/socket") as socket:
+        assert len(socket.receive_text()) == 36
+    del client.headers["Authorization"]
+    with (
+        pytest.raises(WebSocketDenialResponse) as denied,
+        client.websocket_connect("/probe/socket"),
+    ):
+        pass
+    assert denied.value.status_code == 401
+    assert denied.value.headers["x-content-type-options"] == "nosniff"
+
+
+def test_public_gives_back_what_it_marks() -> None:
+    assert public(read_health) is read_health

@@ -1,0 +1,399 @@
+"""Tokens that are forged, or signed by us and still wrong: one refusal for all of them."""
+
+import json
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from starlette.testclient import TestClient
+
+from gatehouse.keys import WELL_KNOWN, new_key
+from gatehouse.state import Gatehouse
+from gatehouse.testing import SignIn
+
+Forge = Callable[..., str]
+BAD = 'Bearer error="invalid_token"'
+
+
+def b64(content: bytes) -> str:
+    return urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def ask(client: TestClient, token: str | bytes) -> Any:
+    text = token.encode() if isinstance(token, str) else token
+    return client.get("/users/me", headers={"Authorization": b"Bearer " + text})  # type: ignore[dict-item]
+
+
+def comparable(answer: Any) -> tuple[int, Mapping[str, str], bytes]:
+    headers = {k: v for k, v in answer.headers.items() if k not in ("date", "x-request-id")}
+    return answer.status_code, headers, answer.content
+
+
+@pytest.fixture
+def refused(client: TestClient) -> Callable[[str | bytes], None]:
+    """Check that a token gets the one refusal, equal in every byte."""
+    reference = comparable(ask(client, "a.b.c"))
+    assert reference[0] == 401
+    assert reference[1]["www-authenticate"] == BAD
+
+    def check(token: str | bytes) -> None:
+        assert comparable(ask(client, token)) == reference
+
+    return check
+
+
+Refused = Callable[[str | bytes], None]
+
+
+def test_the_forging_fixture_makes_a_good_token(client: TestClient, forge: Forge) -> None:
+    assert ask(client, forge()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "alg", ["none", "None", "NONE", "nOnE", " none", "none\u0000", "", None, True, "hs256"]
+)
+def test_no_spelling_of_none_is_an_algorithm(refused: Refused, forge: Forge, alg: object) -> None:
+    token = forge(header={"alg": alg})
+    refused(token)
+    refused(token.rpartition(".")[0] + ".")
+    refused(token.rpartition(".")[0])
+
+
+@pytest.mark.parametrize("alg", [["HS256"], {"HS256": 1}, 7, "HS384", "HS512", "ES256K", "PS256"])
+def test_the_header_does_not_choose_the_algorithm(
+    refused: Refused, forge: Forge, alg: object
+) -> None:
+    refused(forge(header={"alg": alg}))
+
+
+@pytest.mark.parametrize(("alg", "digest"), [("HS384", "sha384"), ("HS512", "sha512")])
+def test_the_right_key_with_another_hash_is_refused(
+    refused: Refused, forge: Forge, alg: str, digest: str
+) -> None:
+    refused(forge(header={"alg": alg}, digest=digest))
+
+
+def test_a_changed_signature_is_refused(refused: Refused, forge: Forge) -> None:
+    head, body, signature = forge().split(".")
+    flipped = ("A" if signature[0] != "A" else "B") + signature[1:]
+    for changed in (signature[:-4], flipped, "A" * len(signature), ""):
+        refused(f"{head}.{body}.{changed}")
+
+
+def test_a_changed_payload_is_refused(refused: Refused, forge: Forge) -> None:
+    head, _, signature = forge().split(".")
+    _, other, _ = forge(claims={"sub": str(uuid4())}).split(".")
+    refused(f"{head}.{other}.{signature}")
+
+
+def test_a_guessable_key_is_of_no_use(refused: Refused, forge: Forge) -> None:
+    for key in ("secret", "changeme", "", "your-256-bit-secret", *WELL_KNOWN, new_key()):
+        refused(forge(key=key.encode() or b"\0"))
+
+
+@pytest.mark.parametrize(
+    "kid",
+    [
+        "../../../../dev/null",
+        "/proc/self/environ",
+        "x' UNION SELECT 'a'--",
+        "' OR 1=1--",
+        1,
+        None,
+        ["a"],
+        {"a": 1},
+        "",
+        "k" * 4000,
+        "\0",
+        "a\nb",
+        "$(id)",
+        "{{7*7}}",
+        True,
+    ],
+)
+def test_an_unknown_kid_is_refused(refused: Refused, forge: Forge, kid: object) -> None:
+    refused(forge(header={"kid": kid}))
+    refused(forge(header={"kid": kid}, key=b"a"))
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"jku": "http://127.0.0.1:9/jwks.json"},
+        {"x5u": "http://127.0.0.1:9/cert"},
+        {"jwk": {"kty": "oct", "k": b64(b"a" * 32)}},
+    ],
+)
+def test_a_key_that_the_token_brings_is_not_used(
+    refused: Refused, forge: Forge, member: dict[str, Any]
+) -> None:
+    refused(forge(header={**member, "kid": "theirs"}, key=b"a" * 32))
+    refused(forge(header=member, key=b"a" * 32))
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"crit": ["exp"]},
+        {"crit": ["b64"], "b64": True},
+        {"crit": []},
+        {"crit": "b64"},
+        {"crit": [1]},
+        {"b64": 0},
+        {"b64": True},
+        {"zip": "DEF"},
+    ],
+)
+def test_header_members_that_change_the_meaning_are_refused(
+    refused: Refused, forge: Forge, member: dict[str, Any]
+) -> None:
+    refused(forge(header=member))
+
+
+@pytest.mark.parametrize(
+    "typ", [None, "JWT", "jwt", "rt+jwt", "id_token", 7, "application/jwt", ["at+jwt"], ""]
+)
+def test_another_type_of_token_is_refused(refused: Refused, forge: Forge, typ: object) -> None:
+    refused(forge(header={"typ": typ}))
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])
+def test_the_media_type_of_a_token_ignores_case(client: TestClient, forge: Forge, typ: str) -> None:
+    assert ask(client, forge(header={"typ": typ})).status_code == 200
+
+
+def test_another_issuer_is_refused(core: Gatehouse, refused: Refused, forge: Forge) -> None:
+    ours = core.tokens.expected.issuer
+    wrong = (None, "https://x.example", ours[:-1], ours + "/", ours.upper(), [ours], 1, "", {})
+    for issuer in wrong:
+        refused(forge(claims={"iss": issuer}))
+
+
+def test_another_audience_is_refused(core: Gatehouse, refused: Refused, forge: Forge) -> None:
+    ours = core.tokens.expected.audience
+    wrong = (None, "x", [], [[ours]], [ours, 1], {ours: 1}, ours.upper(), ours + "/", "", ["x"])
+    for audience in wrong:
+        refused(forge(claims={"aud": audience}))
+
+
+def test_an_audience_list_that_holds_this_service_is_accepted(
+    core: Gatehouse, client: TestClient, forge: Forge
+) -> None:
+    both = ["https://other.example", core.tokens.expected.audience]
+    assert ask(client, forge(claims={"aud": both})).status_code == 200
+
+
+@pytest.mark.parametrize("claim", ["exp", "iat", "auth_time"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "9999999999",
+        " 9999999999 ",
+        "9_999_999_999",
+        "٩٩٩٩٩٩٩٩٩٩",
+        True,
+        False,
+        [],
+        {},
+        [1],
+        None,
+        "",
+    ],
+)
+def test_a_time_that_is_no_number_is_refused(
+    refused: Refused, forge: Forge, claim: str, value: object
+) -> None:
+    refused(forge(claims={claim: value}))
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "-1",
+        "0",
+        "-0",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1e400",
+        "1e308",
+        "1" + "0" * 300,
+        "9" * 4000,
+        "9" * 5000,
+        "253402300800",
+    ],
+)
+def test_an_expiry_beyond_every_date_is_refused(
+    refused: Refused, forge: Forge, number: str
+) -> None:
+    claims = json.loads(unsigned(forge()))
+    text = json.dumps({**claims, "exp": 0}).replace('"exp": 0', f'"exp": {number}')
+    refused(forge(raw_claims=text.encode()))
+
+
+def unsigned(token: str) -> bytes:
+    from base64 import urlsafe_b64decode
+
+    body = token.split(".")[1]
+    return urlsafe_b64decode(body + "=" * (-len(body) % 4))
+
+
+def test_a_life_longer_than_configured_is_refused(
+    core: Gatehouse, client: TestClient, refused: Refused, forge: Forge, now: int
+) -> None:
+    lifetime = core.tokens.expected.lifetime
+    assert ask(client, forge(claims={"iat": now, "exp": now + lifetime})).status_code == 200
+    refused(forge(claims={"iat": now, "exp": now + lifetime + 1}))
+    refused(forge(claims={"iat": now, "exp": now + 10 * 365 * 86_400}))
+    refused(forge(claims={"iat": now - 2 * lifetime, "exp": now + 60}))
+
+
+def test_a_token_of_the_future_is_refused_and_a_small_skew_is_not(
+    client: TestClient, refused: Refused, forge: Forge, now: int
+) -> None:
+    refused(forge(claims={"iat": now + 3600, "exp": now + 3700}))
+    refused(forge(claims={"nbf": now + 3600}))
+    refused(forge(claims={"nbf": "0"}))
+    assert ask(client, forge(claims={"iat": now + 3})).status_code == 200
+
+
+def test_there_is_no_leeway_after_the_expiry(refused: Refused, forge: Forge, now: int) -> None:
+    refused(forge(claims={"iat": now - 60, "exp": now - 1}))
+    refused(forge(claims={"iat": now - 60, "exp": now}))
+
+
+@pytest.mark.parametrize("claim", ["sub", "sid", "jti"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        7,
+        [],
+        "bob",
+        "00000000-0000-0000-0000-00000000000A",
+        "{00000000-0000-0000-0000-000000000000}",
+        "urn:uuid:00000000-0000-0000-0000-000000000000",
+        "00000000000000000000000000000000",
+        "00000000-0000-0000-0000-000000000000\n",
+        "a\0b",
+        "\ud800",
+        "1 OR 1=1",
+    ],
+)
+def test_an_id_that_is_no_uuid_is_refused(
+    refused: Refused, forge: Forge, claim: str, value: object
+) -> None:
+    refused(forge(claims={claim: value}))
+
+
+def test_a_user_or_session_that_is_not_there_is_refused(refused: Refused, forge: Forge) -> None:
+    refused(forge(claims={"sub": str(uuid4())}))
+    refused(forge(claims={"sid": str(uuid4())}))
+
+
+@pytest.mark.parametrize("client_id", [None, "", 7, []])
+def test_a_token_without_a_client_is_refused(
+    refused: Refused, forge: Forge, client_id: object
+) -> None:
+    refused(forge(claims={"client_id": client_id}))
+
+
+@pytest.mark.parametrize(
+    "scope", [None, ["notes:read"], {}, 7, "notes:read admin\0", "a  b", " a", 'a"b', "a\nb"]
+)
+def test_a_scope_of_another_form_is_refused(refused: Refused, forge: Forge, scope: object) -> None:
+    refused(forge(claims={"scope": scope}))
+
+
+def test_claims_that_we_do_not_know_give_no_right(client: TestClient, forge: Forge) -> None:
+    extra = {"is_superuser": True, "role": "admin", "scopes": ["users:write"]}
+    answer = ask(client, forge(claims=extra))
+    assert answer.status_code == 200
+    assert answer.json()["role"] == "user"
+
+
+def test_a_member_that_is_there_twice_is_refused(refused: Refused, forge: Forge) -> None:
+    claims = unsigned(forge()).decode()
+    for name, value in (("exp", "1"), ("sub", '"x"'), ("scope", '"users:write"')):
+        refused(forge(raw_claims=f'{{"{name}": {value}, {claims[1:]}'.encode()))
+    refused(forge(raw_header=b'{"alg": "none", "alg": "HS256", "typ": "at+jwt"}'))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32", "utf-8-sig"])
+def test_claims_in_another_encoding_are_refused(
+    refused: Refused, forge: Forge, encoding: str
+) -> None:
+    refused(forge(raw_claims=unsigned(forge()).decode().encode(encoding)))
+    refused(forge(raw_header='{"alg":"HS256","typ":"at+jwt"}'.encode(encoding)))
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"1", b'"x"', b"\xff", b"{", b"[" * 4000])
+def test_a_part_that_is_no_json_object_is_refused(
+    refused: Refused, forge: Forge, content: bytes
+) -> None:
+    refused(forge(raw_claims=content))
+    refused(forge(raw_header=content))
+
+
+def test_padding_blanks_dots_and_other_alphabets_are_refused(
+    refused: Refused, forge: Forge
+) -> None:
+    token = forge()
+    head, body, signature = token.split(".")
+    for odd in (
+        f"{token}=",
+        f"{token}==",
+        f"{head}=.{body}.{signature}",
+        f"{head}.{body}=.{signature}",
+        f"{token} ",
+        f" {token}",
+        f"{token}\t",
+        f"{token}.",
+        f".{token}",
+        f"{token}.{signature}",
+        f"{token}.a.b",
+        f"{head}.{body}",
+        f"{head}.{body}.{signature[:-1]}+",
+        f"{head}.{body}.{signature[:-1]}/",
+        f"{token}%3D",
+        "..",
+        ".",
+        "eyJhbGciOiJkaXIifQ..a.b.c",
+    ):
+        refused(odd)
+
+
+def test_the_last_character_of_a_signature_is_the_only_one_that_fits(
+    refused: Refused, forge: Forge
+) -> None:
+    token = forge()
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    place = alphabet.index(token[-1])
+    refused(token[:-1] + alphabet[place ^ 1])
+
+
+@pytest.mark.parametrize("size", [8 * 1024 + 1, 32 * 1024])
+def test_a_very_long_token_is_refused(refused: Refused, size: int) -> None:
+    refused("a" * (size - 4) + ".b.c")
+
+
+def test_a_token_too_long_for_any_header_gets_431(client: TestClient) -> None:
+    assert ask(client, "a" * 70_000 + ".b.c").status_code == 431
+
+
+def test_a_verified_token_is_refused_when_its_time_is_up(
+    client: TestClient, refused: Refused, sign_in: SignIn, core: Gatehouse
+) -> None:
+    import time_machine
+
+    token = sign_in().headers["Authorization"].split(" ")[1]
+    assert ask(client, token).status_code == 200  # from here on it is remembered
+    end = time.time() + core.tokens.expected.lifetime
+    with time_machine.travel(end - 30, tick=False):
+        assert ask(client, token).status_code == 200
+    with time_machine.travel(end + 1, tick=False):
+        refused(token)

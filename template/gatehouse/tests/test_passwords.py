@@ -1,0 +1,218 @@
+"""Passwords are hashed and checked at the same cost whatever the account and its stored hash."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
+
+import argon2
+import bcrypt
+import pytest
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pwdlib.hashers.bcrypt import BcryptHasher
+
+from gatehouse import passwords
+from gatehouse.passwords import Passwords, WeakPassword, argon2_hasher
+
+RIGHT = "tidal-ochre-lantern-9"
+T = TypeVar("T")
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Passwords]:
+    monkeypatch.setattr(passwords, "argon2_hasher", lambda: Argon2Hasher(1, 16, 1))
+    made = Passwords(concurrency=1)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def work(pool: Passwords, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The costly operations since the decoy was made, whichever library is asked for them."""
+    run(pool.start())
+    done: list[str] = []
+    for owner, name in (
+        (argon2.PasswordHasher, "hash"),
+        (argon2.PasswordHasher, "verify"),
+        (BcryptHasher, "verify"),
+    ):
+        count(monkeypatch, owner, name, done)
+    return done
+
+
+def count(patch: pytest.MonkeyPatch, owner: type, name: str, done: list[str]) -> None:
+    original = getattr(owner, name)
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        try:
+            result = original(*args, **kwargs)
+        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError) as error:
+            if type(error) is argon2.exceptions.VerifyMismatchError:
+                done.append(f"{owner.__name__}.{name}")
+            raise
+        done.append(f"{owner.__name__}.{name}")
+        return result
+
+    patch.setattr(owner, name, counted)
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(coroutine)
+
+
+def stored(**parameters: Any) -> str:
+    cost = {"time_cost": 1, "memory_cost": 16, "parallelism": 1, **parameters}
+    return Argon2Hasher(**cost).hash(RIGHT)
+
+
+def test_the_production_parameters_are_the_recommended_ones() -> None:
+    made = argon2_hasher().hash(RIGHT)
+    assert made.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert len(made) == 97
+
+
+def test_a_hash_verifies_its_own_password_only(pool: Passwords) -> None:
+    made = run(pool.hash(RIGHT))
+    verified = run(pool.verify(RIGHT, made))
+    assert verified is not None
+    assert verified.new_hash is None
+    for wrong in ("", RIGHT + " ", " " + RIGHT, RIGHT.upper(), RIGHT[:-1], RIGHT + "\0"):
+        assert run(pool.verify(wrong, made)) is None
+
+
+@pytest.mark.parametrize("position", [0, 72, 255])
+def test_every_one_of_256_characters_counts(pool: Passwords, position: int) -> None:
+    password = "k" * 256
+    made = run(pool.hash(password))
+    changed = password[:position] + "q" + password[position + 1 :]
+    assert run(pool.verify(password, made))
+    assert run(pool.verify(changed, made)) is None
+
+
+def test_the_unicode_form_makes_no_difference(pool: Passwords) -> None:
+    made = run(pool.hash("cafe\u0301 \uff21 un ete\u0301"))
+    assert run(pool.verify("caf\u00e9 A un et\u00e9", made))
+
+
+@pytest.mark.parametrize("password", ["x" * 257, "x" * 1_000_000, "\ud800"])
+def test_what_normalising_refuses_is_wrong_without_a_hash(
+    pool: Passwords, work: list[str], password: str
+) -> None:
+    assert run(pool.verify(password, None)) is None
+    assert run(pool.verify(password, stored())) is None
+    with pytest.raises(WeakPassword):
+        run(pool.hash(password))
+    assert not [done for done in work if done.endswith("verify")]
+
+
+MALFORMED = [
+    None,
+    "",
+    "!",
+    "plain text",
+    "$argon2id$v=19$m=16,t=1,p=1$c2FsdHNhbHQ",
+    "$argon2id$v=19$m=16,t=1,p=0$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg",
+    "$argon2id$v=19$m=4294967295,t=1,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg",
+    "$argon2id$v=19$m=16,t=4294967295,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg",
+    "$argon2id$v=19$m=16,t=x,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg",
+    "$argon2id$v=19$m=16,t=1,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg\n",
+    "$argon2id$v=19$m=16,t=1,p=1$sältsält$MDEyMzQ1Njc4OWFiY2RlZg",
+    "$2b$04$tooshort",
+    "$2b$31$" + "a" * 53,
+    "$2b$04$" + "/" * 53 + "\n",
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("broken", MALFORMED)
+def test_a_missing_or_malformed_hash_costs_one_verification(
+    pool: Passwords, work: list[str], broken: str | None
+) -> None:
+    assert run(pool.verify(RIGHT, broken)) is None
+    assert work == ["PasswordHasher.verify"]
+
+
+def test_a_wrong_password_costs_one_verification(pool: Passwords, work: list[str]) -> None:
+    made = run(pool.hash(RIGHT))
+    work.clear()
+    assert run(pool.verify("wrong", made)) is None
+    assert run(pool.verify("wrong", None)) is None
+    assert work == ["PasswordHasher.verify"] * 2
+
+
+def test_the_decoy_costs_what_a_new_hash_costs(
+    pool: Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def verify(_: Argon2Hasher, password: str, known: str) -> bool:
+        asked.append(known)
+        return False
+
+    monkeypatch.setattr(Argon2Hasher, "verify", verify)
+    assert run(pool.verify(RIGHT, None)) is None
+    decoy, fresh = map(argon2.extract_parameters, (asked[0], run(pool.hash(RIGHT))))
+    assert decoy == fresh
+
+
+@pytest.mark.parametrize(
+    "weaker",
+    [
+        {"memory_cost": 8},
+        {"type": argon2.Type.I},
+        {"type": argon2.Type.D},
+        {"hash_len": 16},
+    ],
+)
+def test_a_weaker_stored_hash_is_replaced(pool: Passwords, weaker: dict[str, Any]) -> None:
+    verified = run(pool.verify(RIGHT, stored(**weaker)))
+    assert verified is not None
+    assert verified.new_hash is not None
+    again = run(pool.verify(RIGHT, verified.new_hash))
+    assert again is not None
+    assert again.new_hash is None
+    assert run(pool.verify("wrong", stored(**weaker))) is None
+
+
+def test_a_hash_with_fewer_passes_or_an_older_version_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passwords, "argon2_hasher", lambda: Argon2Hasher(2, 16, 1))
+    pool = Passwords(concurrency=1)
+    older = argon2.low_level.hash_secret(
+        RIGHT.encode(), b"saltsalt", 2, 16, 1, 32, argon2.Type.ID, version=16
+    ).decode()
+    for old in (stored(time_cost=1), older):
+        verified = run(pool.verify(RIGHT, old))
+        assert verified is not None
+        assert verified.new_hash is not None
+    pool.close()
+
+
+@pytest.mark.parametrize(
+    "stronger", [{"time_cost": 2}, {"memory_cost": 64}, {"time_cost": 2, "memory_cost": 64}]
+)
+def test_a_stronger_stored_hash_is_kept(pool: Passwords, stronger: dict[str, Any]) -> None:
+    verified = run(pool.verify(RIGHT, stored(**stronger)))
+    assert verified is not None
+    assert verified.new_hash is None
+
+
+def test_an_imported_bcrypt_hash_is_replaced_at_success(pool: Passwords, work: list[str]) -> None:
+    as_typed = "Schlüssel für 20 m²"  # the old system did not normalise: NFKC makes it m2
+    imported = bcrypt.hashpw(as_typed.encode(), bcrypt.gensalt(4)).decode()
+    assert run(pool.verify("wrong", imported)) is None
+    assert work == ["BcryptHasher.verify"]
+    verified = run(pool.verify(as_typed, imported))
+    assert verified is not None
+    assert verified.new_hash is not None
+    assert verified.new_hash.startswith("$argon2id$")
+    assert run(pool.verify(as_typed, verified.new_hash))
+
+
+@pytest.mark.parametrize("password", ["p" * 80, "p" * 72 + "\0", "a\0b", "ü" * 40])
+def test_what_bcrypt_refuses_is_a_wrong_password_after_the_decoy(
+    pool: Passwords, work: list[str], password: str
+) -> None:
+    imported = bcrypt.hashpw(b"p" * 72, bcrypt.gensalt(4)).decode()
+    assert run(pool.verify(password, imported)) is None
+    assert len(work) == 1

@@ -1,0 +1,128 @@
+"""Settings: what is unsafe is refused in one line that names the variable and not the value."""
+
+from collections.abc import Callable
+
+import pytest
+from fastapi import FastAPI
+
+from gatehouse import Settings
+from gatehouse.proxies import client_address
+from gatehouse.refusal import StartRefused
+
+MARKER = "s3cret-marker-77"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AUTH_ACCESS_TOKEN_SECONDS", "0"),
+        ("AUTH_ACCESS_TOKEN_SECONDS", "-1"),
+        ("AUTH_ACCESS_TOKEN_SECONDS", "86401"),
+        ("AUTH_ACCESS_TOKEN_SECONDS", "1000000000"),
+        ("AUTH_ACCESS_TOKEN_SECONDS", f"15m{MARKER}"),
+        ("AUTH_ACCESS_TOKEN_SECONDS", "NaN"),
+        ("AUTH_SESSION_DAYS", "0"),
+        ("AUTH_SESSION_DAYS", "31"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "7"),
+        ("AUTH_HASH_CONCURRENCY", "0"),
+        ("AUTH_HASH_QUEUE", "-1"),
+        ("AUTH_REQUIRE_VERIFIED_EMAIL", MARKER),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://*.example.com"),
+        ("CORS_ORIGINS", f"https://app.example.com/{MARKER}"),
+        ("CORS_ORIGINS", MARKER),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("TRUSTED_PROXIES", "::/0"),
+        ("TRUSTED_PROXIES", MARKER),
+        ("AUTH_ISSUER", f"https://id.example.com/?{MARKER}"),
+        ("AUTH_ISSUER", "https://id.example.com/#x"),
+        ("AUTH_ISSUER", MARKER),
+        ("PUBLIC_BASE_URL", f"ftp://{MARKER}"),
+        ("PUBLIC_BASE_URL", f"https://user:{MARKER}@api.example.com"),
+        ("DATABASE_URL", f"mysql://user:{MARKER}@127.0.0.1/x"),
+        ("DATABASE_URL", MARKER),
+    ],
+)
+def test_an_unsafe_setting_is_refused_by_name(
+    create_app: Callable[[], FastAPI],
+    auth_key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(StartRefused) as refused:
+        create_app()
+    message = str(refused.value)
+    assert message.startswith(f"{name} is refused: ")
+    assert "\n" not in message
+    assert MARKER not in message
+
+
+def test_the_issuer_and_the_audience_follow_the_base_url(
+    auth_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBLIC_BASE_URL", "https://api.example.com/")
+    settings = Settings()
+    assert settings.auth_issuer == settings.auth_audience == "https://api.example.com"
+    monkeypatch.setenv("AUTH_AUDIENCE", "notes")
+    assert Settings().auth_audience == "notes"
+
+
+def test_a_printed_settings_object_shows_nothing(
+    auth_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://user:{MARKER}@127.0.0.1/x")
+    settings = Settings()
+    for text in (repr(settings), str(settings), f"{settings}"):
+        assert MARKER not in text
+        assert auth_key not in text
+
+
+def test_a_plain_postgresql_url_gets_the_installed_driver(
+    auth_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+        monkeypatch.setenv("DATABASE_URL", f"{scheme}://127.0.0.1/x")
+        assert Settings().database_url == "postgresql+psycopg://127.0.0.1/x"
+
+
+def test_a_misspelt_setting_is_told(
+    create_app: Callable[[], FastAPI],
+    auth_key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("AUTH_ISUER", MARKER)
+    create_app()
+    assert "AUTH_ISUER" in caplog.text
+    assert MARKER not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("peer", "sent", "client"),
+    [
+        ("203.0.113.9", ["198.51.100.1"], "203.0.113.9"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.1"], "198.51.100.1"),
+        ("10.0.0.1", ["1.2.3.4, 198.51.100.1"], "198.51.100.1"),
+        ("10.0.0.1", ["1.2.3.4, 198.51.100.1, 10.0.0.2"], "198.51.100.1"),
+        ("10.0.0.1", ["1.2.3.4", "198.51.100.1"], "198.51.100.1"),
+        ("10.0.0.1", ["2001:DB8::1"], "2001:db8::1"),
+        ("10.0.0.1", ["<script>"], "10.0.0.1"),
+        ("10.0.0.1", ["unknown"], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.1, 127.0.0.1:99999"], "10.0.0.1"),
+        ("10.0.0.1", [", ".join(["10.0.0.3"] * 1000)], "10.0.0.3"),
+        ("testclient", ["198.51.100.1"], "testclient"),
+    ],
+)
+def test_the_client_is_the_right_most_address_that_is_no_trusted_proxy(
+    auth_key: str, monkeypatch: pytest.MonkeyPatch, peer: str, sent: list[str], client: str
+) -> None:
+    from starlette.requests import HTTPConnection
+
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7")
+    headers = [(b"x-forwarded-for", value.encode()) for value in sent]
+    scope = {"type": "http", "client": (peer, 1), "headers": headers}
+    assert client_address(HTTPConnection(scope), Settings().trusted_proxies) == client

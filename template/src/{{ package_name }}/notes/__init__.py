@@ -1,0 +1,1 @@
+"""Notes: the example feature. Delete it when you like."""

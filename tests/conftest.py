@@ -1,0 +1,49 @@
+"""One snapshot of the working tree for all tests, and one render of it for each answer set."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rendering import ANSWER_SETS, Answers, render, take_snapshot
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: installs a rendered service and runs its tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A developer's Copier may trust this folder or hold default answers: a user's does not."""
+    settings = tmp_path_factory.mktemp("settings") / "settings.yml"
+    settings.write_text("{}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COPIER_SETTINGS_PATH", str(settings))
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        patch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+        yield
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, _no_settings_of_the_developer: None) -> Path:
+    """The template as it lies in the working tree, committed and tagged. Tests leave it alone."""
+    return take_snapshot(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session", params=list(ANSWER_SETS.values()), ids=list(ANSWER_SETS))
+def answers(request: pytest.FixtureRequest) -> Answers:
+    """Each answer set in turn."""
+    given: Answers = request.param
+    return given
+
+
+@pytest.fixture(scope="session")
+def rendered(template: Path, answers: Answers, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The service of an answer set. Tests leave it as it is."""
+    return render(template, tmp_path_factory.mktemp("rendered"), answers)
+
+
+@pytest.fixture(scope="session")
+def default_render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The service of the default answers. Tests leave it as it is."""
+    return render(template, tmp_path_factory.mktemp("default"))

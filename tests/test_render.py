@@ -1,0 +1,199 @@
+"""What any render holds, whatever the answers."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import copier
+import pytest
+import yaml
+from rendering import CHOICES, REPOSITORY, Answers, files_of, owners, render
+
+CORE = "gatehouse/"
+# GitHub writes its own expressions as ${{ … }}.
+JINJA = re.compile(r"(?<!\$)\{\{|\{%|\{#")
+
+
+def test_a_second_render_has_the_same_bytes(
+    template: Path, rendered: Path, answers: Answers, tmp_path: Path
+) -> None:
+    assert files_of(render(template, tmp_path, answers)) == files_of(rendered)
+
+
+def test_no_jinja_is_left_over(rendered: Path) -> None:
+    left = [
+        path
+        for path, content in files_of(rendered).items()
+        if not path.startswith(CORE) and JINJA.search(content.decode())
+    ]
+    assert left == []
+
+
+def test_no_file_is_empty_but_those_that_must_be(rendered: Path) -> None:
+    empty = {
+        path
+        for path, content in files_of(rendered).items()
+        if not content.strip() and Path(path).name not in ("py.typed", "__init__.py")
+    }
+    assert empty == set()
+
+
+def test_every_text_file_ends_in_one_line_feed(rendered: Path) -> None:
+    wrong = [
+        path
+        for path, content in files_of(rendered).items()
+        if not path.startswith(CORE)
+        and content
+        and (b"\r" in content or not content.endswith(b"\n") or content.endswith(b"\n\n"))
+    ]
+    assert wrong == []
+
+
+def test_no_name_holds_a_quote_or_a_condition(template: Path, rendered: Path) -> None:
+    assert not [path for path in files_of(rendered) if re.search(r"""["'{}%]""", path)]
+    # A quote in the template's own names cannot be checked out on every system.
+    assert not [path for path in files_of(template) if re.search(r"""["'`<>:|?*\\]""", path)]
+
+
+def test_the_core_is_the_same_bytes_in_every_service(template: Path, rendered: Path) -> None:
+    assert files_of(rendered / "gatehouse") == files_of(template / "template" / "gatehouse")
+
+
+def test_the_core_holds_no_jinja(template: Path) -> None:
+    for path, content in files_of(template / "template" / "gatehouse").items():
+        assert not path.endswith(".jinja")
+        assert not re.search(rb"\{%|\{\{ \w", content), path
+
+
+def test_every_file_has_exactly_one_owner(rendered: Path) -> None:
+    found = owners(list(files_of(rendered)))
+    assert {path: who for path, who in found.items() if len(who) != 1} == {}
+
+
+def test_owners_are_as_the_readme_says(default_render: Path) -> None:
+    found = owners(list(files_of(default_render)))
+    for path, who in found.items():
+        core = path.startswith("gatehouse/")
+        copiers = path == ".copier-answers.yml"
+        merged = path.startswith(".github/") or path in {
+            "Dockerfile",
+            "compose.yaml",
+            ".dockerignore",
+            ".gitignore",
+            ".gitattributes",
+        }
+        expected = "core" if core else "copier" if copiers else "merged" if merged else "yours"
+        assert who == [expected], path
+
+
+def test_a_copy_leaves_out_nothing_of_the_owners(default_render: Path) -> None:
+    paths = list(files_of(default_render))
+    assert "yours" not in {who for found in owners(paths, "copy").values() for who in found}
+    assert {"src/demo_service/main.py", "tests/test_notes.py", ".env.example"} <= set(paths)
+
+
+@pytest.mark.parametrize("chosen", CHOICES.values(), ids=CHOICES)
+def test_answers_choose_files_by_name(template: Path, tmp_path: Path, chosen: Answers) -> None:
+    paths = files_of(render(template, tmp_path, chosen)).keys()
+    containers = {"Dockerfile", "compose.yaml", ".dockerignore"}
+    assert containers & paths == (containers if chosen["containers"] == "docker" else set())
+    assert (".github/workflows/ci.yml" in paths) == (chosen["ci"] == "github")
+
+
+def test_structured_files_can_be_read(rendered: Path, answers: Answers) -> None:
+    for path, content in files_of(rendered).items():
+        text = content.decode()
+        if path.endswith(".toml"):
+            tomllib.loads(text)
+        elif path.endswith((".yml", ".yaml")):
+            yaml.safe_load(text)
+        elif path.endswith(".py"):
+            ast.parse(text)
+    project = tomllib.loads((rendered / "pyproject.toml").read_text())["project"]
+    stored = yaml.safe_load((rendered / ".copier-answers.yml").read_text())
+    for question, given in answers.items():
+        assert stored[question] == given
+    assert project["description"] == stored["description"]
+    assert project.get("authors", [{"name": ""}]) == [{"name": stored["author"]}]
+    assert project["requires-python"] == f">={stored['python_min']}"
+    command = project["name"]
+    assert project["scripts"] == {command: f"{stored['package_name']}.main:main"}
+    application = (rendered / "src" / stored["package_name"] / "main.py").read_text()
+    constants = {
+        node.value for node in ast.walk(ast.parse(application)) if isinstance(node, ast.Constant)
+    }
+    assert {stored["description"], stored["project_name"], command} <= constants
+
+
+def test_main_stays_short(rendered: Path) -> None:
+    (main,) = rendered.glob("src/*/main.py")
+    assert len(main.read_text().splitlines()) <= 40
+
+
+def test_each_database_is_named_where_it_matters(template: Path, tmp_path: Path) -> None:
+    sqlite = render(template, tmp_path / "a", CHOICES["sqlite-github-docker"])
+    postgresql = render(template, tmp_path / "b", CHOICES["postgresql-github-docker"])
+    for folder, url in (
+        (sqlite, "sqlite:///demo_service.db"),
+        (postgresql, "postgresql+psycopg://localhost/demo_service"),
+    ):
+        assert f'"{url}"' in (folder / "src/demo_service/settings.py").read_text()
+    assert "database" not in yaml.safe_load((sqlite / "compose.yaml").read_text())["services"]
+    assert "database" in yaml.safe_load((postgresql / "compose.yaml").read_text())["services"]
+
+
+def test_the_workflow_has_no_rights_and_no_movable_action(default_render: Path) -> None:
+    workflow = yaml.safe_load((default_render / ".github/workflows/ci.yml").read_text())
+    assert workflow["permissions"] == {}
+    for job in workflow["jobs"].values():
+        assert job["permissions"] == {"contents": "read"}
+        for step in job["steps"]:
+            assert "uses" not in step or re.search(r"@[0-9a-f]{40}$", step["uses"])
+
+
+def test_containers_run_with_nothing_to_spare(template: Path, tmp_path: Path) -> None:
+    folder = render(template, tmp_path, CHOICES["postgresql-none-docker"])
+    for name, service in yaml.safe_load((folder / "compose.yaml").read_text())["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert {"mem_limit", "cpus", "pids_limit"} <= service.keys(), name
+    image = (folder / "Dockerfile").read_text()
+    assert re.search(r"^USER \d+$", image, re.MULTILINE)
+    assert not re.search(r"^ADD |:latest", image, re.MULTILINE)
+
+
+def test_no_secret_and_no_lock_file_is_rendered(rendered: Path) -> None:
+    paths = files_of(rendered).keys()
+    assert not {path for path in paths if Path(path).name in (".env", "uv.lock")}
+    assert "AUTH_KEYS=changeme\n" in (rendered / ".env.example").read_text()
+
+
+def test_work_in_the_template_folder_leaves_nothing_in_a_render(
+    template: Path, tmp_path: Path
+) -> None:
+    working = tmp_path / "template"
+    for path, content in files_of(template).items():
+        (working / path).parent.mkdir(parents=True, exist_ok=True)
+        (working / path).write_bytes(content)
+    core = working / "template" / "gatehouse"
+    for litter in (
+        ".venv/bin/python",
+        ".ruff_cache/x",
+        "src/gatehouse/__pycache__/keys.cpython-311.pyc",
+        "uv.lock",
+        "tests/service.db",
+        "src/gatehouse_core.egg-info/PKG-INFO",
+    ):
+        (core / litter).parent.mkdir(parents=True, exist_ok=True)
+        (core / litter).write_text("litter\n")
+    copier.run_copy(str(working), tmp_path / "service", defaults=True, quiet=True)
+    assert files_of(tmp_path / "service" / "gatehouse") == files_of(
+        template / "template" / "gatehouse"
+    )
+
+
+def test_this_repository_ends_lines_with_line_feeds_too() -> None:
+    for name in ("copier.yml", "includes/reserved.jinja", "includes/text.jinja"):
+        assert b"\r" not in (REPOSITORY / name).read_bytes()
