@@ -1,6 +1,7 @@
 """One snapshot of the working tree for all tests, and one render of it for each answer set."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def _no_settings_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> I
 def template(tmp_path_factory: pytest.TempPathFactory, _no_settings_of_the_developer: None) -> Path:
     """The template as it lies in the working tree, committed and tagged. Tests leave it alone."""
     return take_snapshot(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def plain_template(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same files without a repository, which saves Copier the clone where none matters."""
+    folder = tmp_path_factory.mktemp("plain") / "template"
+    shutil.copytree(template, folder, ignore=shutil.ignore_patterns(".git"))
+    return folder
 
 
 @pytest.fixture(scope="session", params=list(ANSWER_SETS.values()), ids=list(ANSWER_SETS))

@@ -77,10 +77,9 @@ def take_snapshot(folder: Path) -> Path:
     return folder
 
 
-def render(
-    template: Path | str, target: Path, answers: Answers = DEFAULTS, version: str = VERSION
-) -> Path:
-    """Copy without `--trust`, without a question."""
+def render(template: Path, target: Path, answers: Answers = DEFAULTS) -> Path:
+    """Copy the first version without `--trust` and without a question."""
+    version = VERSION if (template / ".git").exists() else None
     copier.run_copy(
         str(template), target, dict(answers), vcs_ref=version, defaults=True, quiet=True
     )
@@ -93,6 +92,22 @@ def run_copier(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Co
     return subprocess.run(
         command, capture_output=True, text=True, cwd=cwd, stdin=subprocess.DEVNULL
     )
+
+
+def run_in_service(service: Path, *command: str) -> None:
+    """`uv run` in a service's own environment, which the first call makes. It must succeed."""
+    variables = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    done = subprocess.run(
+        ["uv", "run", *command], cwd=service, env=variables, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Change one place of a file that must still have it."""
+    text = path.read_text()
+    assert old in text, f"{path} no longer holds {old!r}"
+    path.write_text(text.replace(old, new, 1))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -69,9 +69,9 @@ def test_only_answers_are_stored(default_render: Path) -> None:
     ],
 )
 def test_names_follow_from_the_project_name(
-    template: Path, tmp_path: Path, project: str, command: str, package: str
+    plain_template: Path, tmp_path: Path, project: str, command: str, package: str
 ) -> None:
-    folder = render(template, tmp_path, {"project_name": project})
+    folder = render(plain_template, tmp_path, {"project_name": project})
     settings = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert settings["scripts"] == {command: f"{package}.main:main"}
     assert settings["name"] == command
@@ -150,10 +150,10 @@ def test_names_follow_from_the_project_name(
     ],
 )
 def test_a_bad_answer_is_refused_in_words(
-    template: Path, tmp_path: Path, question: str, answer: str, reason: str
+    plain_template: Path, tmp_path: Path, question: str, answer: str, reason: str
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(reason)) as refusal:
-        render(template, tmp_path / "service", {question: answer})
+        render(plain_template, tmp_path / "service", {question: answer})
     assert question in str(refusal.value)
     assert not (tmp_path / "service").exists()
 
@@ -166,10 +166,10 @@ def test_the_command_shows_a_refusal_without_a_stack(template: Path, tmp_path: P
     assert not target.exists()
 
 
-def test_text_means_the_same_in_every_file(template: Path, tmp_path: Path) -> None:
+def test_text_means_the_same_in_every_file(plain_template: Path, tmp_path: Path) -> None:
     description = "It's *bold*, 100% & [odd](x): # 世界 | $HOME ~ _x_ !"
     folder = render(
-        template, tmp_path, {"description": description, "author": "Zoë O'Hara: #1, %s & co"}
+        plain_template, tmp_path, {"description": description, "author": "Zoë O'Hara: #1, %s & co"}
     )
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert project["description"] == description

@@ -2,10 +2,10 @@
 
 import ast
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
-import copier
 import pytest
 import yaml
 from rendering import CHOICES, REPOSITORY, Answers, files_of, owners, render
@@ -63,7 +63,8 @@ def test_the_core_is_the_same_bytes_in_every_service(template: Path, rendered: P
 def test_the_core_holds_no_jinja(template: Path) -> None:
     for path, content in files_of(template / "template" / "gatehouse").items():
         assert not path.endswith(".jinja")
-        assert not re.search(rb"\{%|\{\{ \w", content), path
+        if not path.endswith(".gz"):
+            assert not re.search(rb"\{%|\{\{ \w", content), path
 
 
 def test_every_file_has_exactly_one_owner(rendered: Path) -> None:
@@ -94,8 +95,10 @@ def test_a_copy_leaves_out_nothing_of_the_owners(default_render: Path) -> None:
 
 
 @pytest.mark.parametrize("chosen", CHOICES.values(), ids=CHOICES)
-def test_answers_choose_files_by_name(template: Path, tmp_path: Path, chosen: Answers) -> None:
-    paths = files_of(render(template, tmp_path, chosen)).keys()
+def test_answers_choose_files_by_name(
+    plain_template: Path, tmp_path: Path, chosen: Answers
+) -> None:
+    paths = files_of(render(plain_template, tmp_path, chosen)).keys()
     containers = {"Dockerfile", "compose.yaml", ".dockerignore"}
     assert containers & paths == (containers if chosen["containers"] == "docker" else set())
     assert (".github/workflows/ci.yml" in paths) == (chosen["ci"] == "github")
@@ -103,13 +106,12 @@ def test_answers_choose_files_by_name(template: Path, tmp_path: Path, chosen: An
 
 def test_structured_files_can_be_read(rendered: Path, answers: Answers) -> None:
     for path, content in files_of(rendered).items():
-        text = content.decode()
         if path.endswith(".toml"):
-            tomllib.loads(text)
+            tomllib.loads(content.decode())
         elif path.endswith((".yml", ".yaml")):
-            yaml.safe_load(text)
+            yaml.safe_load(content)
         elif path.endswith(".py"):
-            ast.parse(text)
+            ast.parse(content)
     project = tomllib.loads((rendered / "pyproject.toml").read_text())["project"]
     stored = yaml.safe_load((rendered / ".copier-answers.yml").read_text())
     for question, given in answers.items():
@@ -131,9 +133,9 @@ def test_main_stays_short(rendered: Path) -> None:
     assert len(main.read_text().splitlines()) <= 40
 
 
-def test_each_database_is_named_where_it_matters(template: Path, tmp_path: Path) -> None:
-    sqlite = render(template, tmp_path / "a", CHOICES["sqlite-github-docker"])
-    postgresql = render(template, tmp_path / "b", CHOICES["postgresql-github-docker"])
+def test_each_database_is_named_where_it_matters(plain_template: Path, tmp_path: Path) -> None:
+    sqlite = render(plain_template, tmp_path / "a", CHOICES["sqlite-github-docker"])
+    postgresql = render(plain_template, tmp_path / "b", CHOICES["postgresql-github-docker"])
     for folder, url in (
         (sqlite, "sqlite:///demo_service.db"),
         (postgresql, "postgresql+psycopg://localhost/demo_service"),
@@ -152,8 +154,8 @@ def test_the_workflow_has_no_rights_and_no_movable_action(default_render: Path) 
             assert "uses" not in step or re.search(r"@[0-9a-f]{40}$", step["uses"])
 
 
-def test_containers_run_with_nothing_to_spare(template: Path, tmp_path: Path) -> None:
-    folder = render(template, tmp_path, CHOICES["postgresql-none-docker"])
+def test_containers_run_with_nothing_to_spare(plain_template: Path, tmp_path: Path) -> None:
+    folder = render(plain_template, tmp_path, CHOICES["postgresql-none-docker"])
     for name, service in yaml.safe_load((folder / "compose.yaml").read_text())["services"].items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
@@ -171,12 +173,9 @@ def test_no_secret_and_no_lock_file_is_rendered(rendered: Path) -> None:
 
 
 def test_work_in_the_template_folder_leaves_nothing_in_a_render(
-    template: Path, tmp_path: Path
+    plain_template: Path, tmp_path: Path
 ) -> None:
-    working = tmp_path / "template"
-    for path, content in files_of(template).items():
-        (working / path).parent.mkdir(parents=True, exist_ok=True)
-        (working / path).write_bytes(content)
+    working = shutil.copytree(plain_template, tmp_path / "template")
     core = working / "template" / "gatehouse"
     for litter in (
         ".venv/bin/python",
@@ -188,10 +187,9 @@ def test_work_in_the_template_folder_leaves_nothing_in_a_render(
     ):
         (core / litter).parent.mkdir(parents=True, exist_ok=True)
         (core / litter).write_text("litter\n")
-    copier.run_copy(str(working), tmp_path / "service", defaults=True, quiet=True)
-    assert files_of(tmp_path / "service" / "gatehouse") == files_of(
-        template / "template" / "gatehouse"
-    )
+    service = render(working, tmp_path / "service")
+    source = plain_template / "template" / "gatehouse"
+    assert files_of(service / "gatehouse") == files_of(source)
 
 
 def test_this_repository_ends_lines_with_line_feeds_too() -> None:

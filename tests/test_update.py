@@ -1,8 +1,6 @@
 """`copier update` of a service whose owner has worked on it."""
 
-import os
 import shutil
-import subprocess
 import tomllib
 from pathlib import Path
 
@@ -18,7 +16,9 @@ from rendering import (
     git,
     owners,
     render,
+    replace,
     run_copier,
+    run_in_service,
 )
 
 NEXT = "99.0.0"
@@ -83,12 +83,6 @@ from gatehouse.testing import SignIn
 def test_there_are_no_invoices(sign_in: SignIn) -> None:
     assert sign_in().get("/invoices").json() == []
 '''
-
-
-def replace(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text, f"{path} no longer holds {old!r}"
-    path.write_text(text.replace(old, new, 1))
 
 
 @pytest.fixture(scope="session")
@@ -266,10 +260,5 @@ def test_the_updated_services_tests_pass(two_versions: Path, tmp_path: Path) -> 
         "packaging"
         in tomllib.loads((service / "pyproject.toml").read_text())["project"]["dependencies"]
     )
-    # The environment of these tests is not the service's.
-    variables = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     for command in (["pytest", "-q"], ["mypy"], ["ruff", "check"]):
-        done = subprocess.run(
-            ["uv", "run", *command], cwd=service, env=variables, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        run_in_service(service, *command)

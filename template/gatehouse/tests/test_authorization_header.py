@@ -21,7 +21,7 @@ def ask(client: TestClient, *headers: tuple[str, str | bytes]) -> Any:
         (name.encode(), value if isinstance(value, bytes) else value.encode("utf-8"))
         for name, value in headers
     ]
-    return client.get("/users/me", headers=raw)  # type: ignore[arg-type]
+    return client.get("/users/me", headers=raw)
 
 
 def challenge(answer: Any) -> str:
@@ -73,7 +73,7 @@ def test_a_token_in_the_query_is_ignored(client: TestClient, token: str, name: s
 
 
 def test_a_token_in_a_form_is_ignored(client: TestClient, token: str) -> None:
-    answer = client.request("GET", "/users/me", data={"access_token": token})  # type: ignore[call-arg]
+    answer = client.request("GET", "/users/me", data={"access_token": token})
     assert challenge(answer) == NONE
 
 

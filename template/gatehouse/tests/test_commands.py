@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from gatehouse import commands, passwords, serving
+from gatehouse import commands, passwords
 from gatehouse.keys import read_keys
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
@@ -233,9 +233,7 @@ def test_an_address_is_taken_once(
 def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What uvicorn would have been started with."""
     calls: list[dict[str, Any]] = []
-    monkeypatch.setattr(
-        serving.uvicorn, "run", lambda app, **options: calls.append({"app": app, **options})
-    )
+    monkeypatch.setattr("uvicorn.run", lambda app, **options: calls.append({"app": app, **options}))
     return calls
 
 

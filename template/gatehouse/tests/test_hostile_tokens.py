@@ -24,7 +24,7 @@ def b64(content: bytes) -> str:
 
 def ask(client: TestClient, token: str | bytes) -> Any:
     text = token.encode() if isinstance(token, str) else token
-    return client.get("/users/me", headers={"Authorization": b"Bearer " + text})  # type: ignore[dict-item]
+    return client.get("/users/me", headers={b"Authorization": b"Bearer " + text})
 
 
 def comparable(answer: Any) -> tuple[int, Mapping[str, str], bytes]:
@@ -167,14 +167,35 @@ def test_the_media_type_of_a_token_ignores_case(client: TestClient, forge: Forge
 
 def test_another_issuer_is_refused(core: Gatehouse, refused: Refused, forge: Forge) -> None:
     ours = core.tokens.expected.issuer
-    wrong = (None, "https://x.example", ours[:-1], ours + "/", ours.upper(), [ours], 1, "", {})
+    wrong: tuple[object, ...] = (
+        None,
+        "https://x.example",
+        ours[:-1],
+        ours + "/",
+        ours.upper(),
+        [ours],
+        1,
+        "",
+        {},
+    )
     for issuer in wrong:
         refused(forge(claims={"iss": issuer}))
 
 
 def test_another_audience_is_refused(core: Gatehouse, refused: Refused, forge: Forge) -> None:
     ours = core.tokens.expected.audience
-    wrong = (None, "x", [], [[ours]], [ours, 1], {ours: 1}, ours.upper(), ours + "/", "", ["x"])
+    wrong: tuple[object, ...] = (
+        None,
+        "x",
+        [],
+        [[ours]],
+        [ours, 1],
+        {ours: 1},
+        ours.upper(),
+        ours + "/",
+        "",
+        ["x"],
+    )
     for audience in wrong:
         refused(forge(claims={"aud": audience}))
 

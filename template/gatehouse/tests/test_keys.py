@@ -116,7 +116,8 @@ def test_the_first_key_signs_and_all_are_found_by_their_id() -> None:
     ring = read_keys(f"{first},{second}")
     assert ring.signing == ring.keys[0]
     assert [ring.find(key.kid) for key in ring.keys] == list(ring.keys)
-    for stranger in ("", None, 7, [], "x"):
+    strangers: tuple[object, ...] = ("", None, 7, [], "x")
+    for stranger in strangers:
         assert ring.find(stranger) is None
 
 

@@ -81,7 +81,7 @@ def test_the_access_log_holds_no_query_string(
 
 @pytest.mark.parametrize("readable", [True, False])
 def test_the_log_configuration_is_one_that_python_takes(readable: bool) -> None:
-    from logging.config import DictConfigurator  # type: ignore[attr-defined]
+    from logging.config import DictConfigurator
 
     config = log_config(readable=readable)
     for formatter in config["formatters"].values():

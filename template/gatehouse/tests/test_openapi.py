@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from gatehouse import public
 from gatehouse.openapi import check_openapi
 from gatehouse.refusal import StartRefused
+from gatehouse.state import Gatehouse
 
 METHODS = {"get", "post", "put", "patch", "delete", "head", "options"}
 
@@ -32,8 +33,9 @@ async def list_test_pets() -> list[Pet]:
 
 
 @pytest.fixture(autouse=True)
-def _docs_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCS_ENABLED", "true")
+def _docs_enabled(core: Gatehouse) -> None:
+    if not core.settings.docs_enabled:
+        pytest.skip("this service has its docs off")
 
 
 def document(client: TestClient) -> dict[str, Any]:
@@ -116,7 +118,7 @@ def test_class_with_the_name_of_the_problem_answers_stops_the_start(app: FastAPI
 
     @app.get("/_test/tickets")
     @public
-    async def read_ticket() -> Problem:
+    async def read_test_ticket() -> Problem:
         return Problem(severity=1)
 
     with pytest.raises(StartRefused, match="rename your class Problem"):
@@ -154,3 +156,11 @@ def test_document_is_kept_until_a_route_is_added(app: FastAPI, client: TestClien
 
     assert app.openapi() is not kept
     assert "/_test/pets" in document(client)["paths"]
+
+
+def test_the_document_lists_the_scopes_and_where_to_log_in(
+    app: FastAPI, client: TestClient
+) -> None:
+    flow = document(client)["components"]["securitySchemes"]["password"]["flows"]["password"]
+
+    assert flow == {"tokenUrl": "auth/token", "scopes": dict(app.state.gatehouse.scopes)}

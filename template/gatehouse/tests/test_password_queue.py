@@ -1,4 +1,4 @@
-"""Hashing has threads of its own: how many calls may run and wait, and what a cancelled one frees."""
+"""Hashing has threads of its own: how many calls may run and wait, what a cancelled one frees."""
 
 import asyncio
 import os

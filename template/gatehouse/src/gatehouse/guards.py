@@ -71,7 +71,7 @@ def insufficient_scope(needed: Sequence[str]) -> HTTPException:
     )
 
 
-guard = AccessTokenGuard(tokenUrl="/auth/token", scheme_name="password", auto_error=False)
+guard = AccessTokenGuard(tokenUrl="auth/token", scheme_name="password", auto_error=False)
 
 Caller = Annotated[AccessToken, Security(guard)]
 

@@ -107,6 +107,9 @@ def _finish(app: FastAPI, document: Json) -> Json:
         described = finished["paths"][operation.path][operation.method.lower()]
         described["operationId"] = operation.id
         _describe_problems(operation, described)
+    for scheme in finished["components"].get("securitySchemes", {}).values():
+        if "password" in scheme.get("flows", {}):
+            scheme["flows"]["password"]["scopes"] = dict(app.state.gatehouse.scopes)
     # FastAPI's own form of a 422 is gone, unless a webhook or callback still uses it.
     for name in ("HTTPValidationError", "ValidationError"):
         if SCHEMA + name + '"' not in json.dumps(finished):
@@ -140,7 +143,7 @@ def _each_operation(app: FastAPI) -> Iterator[Operation]:
 
 
 def _name(route: RouteContext) -> str:
-    of_core = getattr(route.endpoint, "__module__", "").startswith("gatehouse.")
+    of_core = getattr(route.endpoint, "__module__", "").startswith("gatehouse.routes.")
     return f"auth_{route.name}" if of_core else str(route.name)
 
 

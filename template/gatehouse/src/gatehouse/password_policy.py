@@ -167,7 +167,7 @@ def _pieces(text: str, start: int, context: frozenset[str]) -> Iterator[tuple[in
     Added digits are four at most (a year), and none follow digits: else a random number that
     merely begins with a listed one would be refused.
     """
-    if text[:start][-1:].isalpha():
+    if start and text[start - 1].isalpha():
         for end in range(start + 1, min(start + 4, len(text)) + 1):
             if text[start:end].isdecimal():
                 yield end, 0

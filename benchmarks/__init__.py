@@ -1,0 +1,1 @@
+"""Paired measurements of a rendered service: `python -m benchmarks --help`."""

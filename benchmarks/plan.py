@@ -1,0 +1,39 @@
+"""How much is measured, in the full run and in the quick one."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Times are in seconds. A turn is one side of a round."""
+
+    turn: float
+    turns: int
+    hash_rounds: int
+    hashes: int
+    latency_rounds: int
+    idle: float
+    start_rounds: int
+    render_rounds: int
+
+
+FULL = Plan(
+    turn=0.5,
+    turns=40,
+    hash_rounds=6,
+    hashes=32,
+    latency_rounds=4,
+    idle=5,
+    start_rounds=7,
+    render_rounds=5,
+)
+QUICK = Plan(
+    turn=0.4,
+    turns=12,
+    hash_rounds=2,
+    hashes=32,
+    latency_rounds=1,
+    idle=4,
+    start_rounds=3,
+    render_rounds=3,
+)

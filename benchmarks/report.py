@@ -1,0 +1,99 @@
+"""Rows, and the two ways to show them."""
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison. `ratio` is ours to the reference; `target` bounds it, or says its own."""
+
+    name: str
+    reference: str
+    ours: str
+    ratio: float | None
+    target: str = ""
+    met: bool | None = None
+
+    @property
+    def cells(self) -> list[str]:
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
+        verdict = {None: "", True: "met", False: "MISSED"}[self.met]
+        return [self.name, self.reference, self.ours, ratio, self.target, verdict]
+
+
+HEAD = ["measured", "reference", "ours", "ratio", "target", ""]
+
+ABOUT = """# Benchmarks
+
+Measured on the service of the default answers (SQLite, one process), with one guarded route added.
+**Read the ratios**: reference and ours took turns on the same machine, so a ratio says something
+about another machine too, and an absolute figure does not. Each ratio is the median of the ratios
+of its rounds, so it is not exactly the quotient of the two medians beside it.
+"""
+
+HOW = """
+## What is compared
+
+- **Guarded route**: `Annotated[Caller, requires("notes:read")]`, with the token's cache warm, against
+  the same route in plain FastAPI. Same uvicorn settings (uvloop, httptools, one process), the same JSON
+  access log into a file, the same requests. CPU time is the server's own for each request: it hardly
+  depends on what else the machine does.
+- **Logins**: `POST /auth/token`, against Argon2 checks in a plain loop: same parameters, same number
+  of threads at the same priority, same malloc settings.
+- **p99 during logins**: another route, asked {rate} times a second, while 64 logins start at once,
+  against the same route in the seconds before. `/users/me` loads its user from the database.
+- **Memory**: the most that the process ever held, against idle. The limit is idle and 64 MiB for
+  each hash thread and two more.
+- **Cold start**: from the command to the first 200 of `/healthz`. The bare one loads FastAPI and
+  uvicorn only, no database, no password hashing.
+- **Render**: `copier copy --defaults` of a clone, against `copier --version`.
+
+Run it yourself: `nox -s bench`.
+"""
+
+
+def compare(
+    name: str,
+    pairs: Sequence[tuple[float, float]],
+    unit: str,
+    *,
+    target: str = "",
+    met: Callable[[float], bool] | None = None,
+) -> Row:
+    """A row from pairs of (reference, ours), one for each round."""
+    ratio = median(ours / reference for reference, ours in pairs)
+    reference, ours = (median(side) for side in zip(*pairs, strict=True))
+    verdict = met(ratio) if met else None
+    return Row(name, figure(reference, unit), figure(ours, unit), ratio, target, verdict)
+
+
+def figure(value: float, unit: str) -> str:
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f} {unit}"
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    table = [HEAD, *(row.cells for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
+    return "\n".join(lines)
+
+
+def as_markdown(rows: Sequence[Row], versions: str, rate: float, quick: bool) -> str:
+    lines = [HEAD, ["---"] * len(HEAD), *(row.cells for row in rows)]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    short = " A short run (`--quick`): the figures are rougher." if quick else ""
+    return f"{ABOUT}\n{machine(versions)}{short}\n\n{table}\n{HOW.format(rate=f'{rate:.0f}')}"
+
+
+def machine(versions: str) -> str:
+    """Where and when: what a reader needs to judge the absolute figures."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    system = f"{platform.system()} {platform.machine()}, {' '.join(platform.libc_ver())}".strip(", ")
+    day = datetime.now(UTC).date().isoformat()
+    return f"{day}, {cores} cores, {system}, Python {platform.python_version()}, {versions}."

@@ -1,0 +1,175 @@
+"""Every check by name. Bare `nox` is the fast set; `nox -l` lists all.
+
+Each session makes what it needs. The only tool that must be there is uv, which `pip install uv`
+brings; nothing is installed outside of nox's own folder and uv's cache.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+CORE = ROOT / "template" / "gatehouse"
+PYTHONS = ("3.11", "3.12", "3.13")
+DATABASES = ("sqlite", "postgresql")
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+
+# A session never fetches a Python by itself: one that is absent is reported.
+os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
+os.environ.pop("VIRTUAL_ENV", None)
+
+nox.needs_version = ">=2026.1"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = [
+    "lint",
+    "types",
+    "core",
+    "template",
+    "update",
+    "render(3.11-sqlite)",
+    "render(3.12-postgresql)",
+    "render(3.13-sqlite)",
+]
+
+
+def find_python(version: str) -> str | None:
+    """A Python of this version: on PATH, from pyenv, or one that uv manages."""
+    home = Path.home()
+    candidates = [
+        shutil.which(f"python{version}"),
+        *home.glob(f".pyenv/versions/{version}.*/bin/python{version}"),
+        *home.glob(f".local/share/uv/python/cpython-{version}*/bin/python{version}"),
+        sys.executable,
+    ]
+    for candidate in filter(None, candidates):
+        # A version manager's shim may stand on PATH for a Python that is not switched on.
+        asked = [str(candidate), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        found = subprocess.run(asked, capture_output=True, text=True)
+        if found.returncode == 0 and found.stdout.strip() == version:
+            return str(candidate)
+    return None
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install groups of pyproject.toml into the session's environment."""
+    session.install(*nox.project.dependency_groups(PROJECT, *groups))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff on everything of ours, and the schemas of the files that only other machines run."""
+    install(session, "lint", "copier")
+    session.run("ruff", "check", ".", *session.posargs)
+    session.run("ruff", "format", "--check", ".")
+    with session.chdir(CORE):
+        session.run("ruff", "check", ".")
+        session.run("ruff", "format", "--check", ".")
+    rendered = Path(session.create_tmp()) / "service"
+    copy_template(session, rendered)
+    workflows = sorted(str(path) for path in (rendered / ".github" / "workflows").glob("*.yml"))
+    check = ("check-jsonschema", "--builtin-schema")
+    session.run(*check, "vendor.github-workflows", *workflows)
+    session.run(*check, "vendor.compose-spec", str(rendered / "compose.yaml"))
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict on the core where it lies, and on the template's own code."""
+    install(session, "types")
+    session.install("-e", f"{CORE}[testing]")
+    with session.chdir(CORE):
+        session.run("mypy")
+        session.run("mypy", "tests")
+    session.run("mypy", "noxfile.py", "hooks", "benchmarks", "tests")
+
+
+@nox.session
+@nox.parametrize("database", DATABASES, ids=DATABASES)
+def core(session: nox.Session, database: str) -> None:
+    """The core's tests where the core lies, against a small sample application."""
+    session.install("-e", f"{CORE}[testing]")
+    session.chdir(CORE)
+    if database == "sqlite":
+        session.run("pytest", "-q", *session.posargs)
+        return
+    install(session, "postgresql")
+    session.run("pytest", "-q", "-o", "gatehouse_database=postgresql", *session.posargs)
+
+
+@nox.session
+def template(session: nox.Session) -> None:
+    """The tests of the template: rendering, ownership, trust, quality of what is rendered."""
+    install(session, "template")
+    session.install("-e", f"{CORE}[testing]")
+    session.run(
+        "pytest", "-q", "--ignore=tests/browser", "--ignore=tests/test_update.py", *session.posargs
+    )
+
+
+@nox.session
+def update(session: nox.Session) -> None:
+    """`copier update` over a service that its owner has made his own; its tests stay green."""
+    install(session, "template")
+    session.run("pytest", "-q", "tests/test_update.py", *session.posargs)
+
+
+@nox.session
+@nox.parametrize(
+    ("version", "database"),
+    [(version, database) for version in PYTHONS for database in DATABASES],
+    ids=[f"{version}-{database}" for version in PYTHONS for database in DATABASES],
+)
+def render(session: nox.Session, version: str, database: str) -> None:
+    """Render, install, run the generated tests, serve, and log in over HTTP as a client would."""
+    python = find_python(version)
+    if python is None:
+        session.error(f"Python {version} is not on this machine; install it to run this session")
+    install(session, "client", "postgresql")
+    service = Path(session.create_tmp()) / "service"
+    copy_template(session, service, f"--data=database={database}", f"--data=python_min={version}")
+    with session.chdir(service):
+        session.run("uv", "sync", "-q", "--python", python, external=True)
+        session.run("uv", "run", "-q", "pytest", "-q", external=True)
+    session.run("python", "tests/check_service.py", str(service), database)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Render a service, start it, log in, call a protected route. `-- --help` lists options."""
+    install(session, "copier")
+    session.run("python", "tests/demo.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against bare FastAPI and raw Argon2, in the same run. `-- --help` lists options."""
+    install(session, "copier")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The docs page in a real Chromium. Says so where there is none."""
+    install(session, "browser")
+    session.run("pytest", "-q", "-rs", "tests/browser", *session.posargs)
+
+
+@nox.session
+def manifest(session: nox.Session) -> None:
+    """Write the core's manifest of hashes anew. To be run after every change in the core."""
+    session.run("python", "hooks/write_manifest.py")
+
+
+def copy_template(session: nox.Session, target: Path, *options: str) -> None:
+    """Render this checkout, uncommitted changes included, without a question and without trust."""
+    shutil.rmtree(target, ignore_errors=True)
+    session.run(
+        *("copier", "copy", "--quiet", "--defaults", "--vcs-ref=HEAD"),
+        *(*options, str(ROOT), str(target)),
+    )
