@@ -7,14 +7,16 @@ temporary folder; the service is installed there by uv.
 import argparse
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks import logins, requests_per_second, starting
 from benchmarks.plan import FULL, QUICK
 from benchmarks.report import as_markdown, as_text
-from benchmarks.service import Service, make_service, plain_environment, run, take_snapshot
+from benchmarks.service import Command, Service, make_service, plain_environment, run, take_snapshot
 
 ACCOUNTS = 4
+BEGAN = time.monotonic()
 VERSIONS = (
     "import importlib.metadata as m;"
     "print(*(f'{n} {m.version(n)}' for n in ('FastAPI', 'uvicorn', 'argon2-cffi')), sep=', ')"
@@ -42,6 +44,7 @@ def main() -> int:
         rows += starting.measure_start(service, plan)
         rows += starting.measure_render(service, template, plan)
         versions = _versions(service)
+    _say("done")
     print(as_text(rows))
     if asked.write:
         text = as_markdown(rows, versions, logins.RATE, asked.quick)
@@ -50,11 +53,11 @@ def main() -> int:
 
 
 def _say(doing: str) -> None:
-    print(f"{doing} …", file=sys.stderr, flush=True)
+    print(f"{time.monotonic() - BEGAN:5.0f} s  {doing}", file=sys.stderr, flush=True)
 
 
 def _versions(service: Service) -> str:
-    code = [service.python, "-c", VERSIONS]
+    code: Command = [service.python, "-c", VERSIONS]
     return run(code, service.folder, service.environment).strip()
 
 

@@ -1,4 +1,4 @@
-"""The reference: the bare route in plain FastAPI, under uvicorn. Run by the service's own Python."""
+"""The reference: the route in plain FastAPI, under uvicorn. Run by the service's own Python."""
 
 import argparse
 

@@ -28,7 +28,6 @@ class Connection:
     """
 
     def __init__(self, port: int, path: str, token: str) -> None:
-        self.path = path
         self._socket = socket.create_connection((HOST, port), WAIT)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._request = (

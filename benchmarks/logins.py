@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import closing
 from statistics import quantiles
 from time import monotonic
 
@@ -10,7 +11,7 @@ from benchmarks.load import Connection, log_in, log_in_many, probe
 from benchmarks.plan import Plan
 from benchmarks.report import Row, compare, figure
 from benchmarks.servers import Server
-from benchmarks.service import HERE, Service, run, tuned
+from benchmarks.service import HERE, Command, Service, run, tuned
 
 AT_ONCE = 8  # enough to keep each hash thread busy
 STORM = 64
@@ -19,27 +20,25 @@ LEAST_RATIO = 0.90
 MOST_SLOWER = 12
 HASH_MEMORY = 64  # MiB of one Argon2 with the recommended parameters
 
+Watched = tuple[str, str]  # the path and the token to ask it with
+
 
 def measure(service: Service, plan: Plan) -> list[Row]:
     with service.serve() as server:
         token = log_in(server.port, service.accounts[0])
     # Started again, so that its idle memory is that of a process that has served no login.
     with service.serve() as server:
-        watched = Connection(server.port, "/bench", token)
-        probe(watched, rate=RATE, until=_after(1))
+        probe(Connection(server.port, "/bench", token), rate=RATE, until=_after(1))
         idle = server.memory("VmRSS")
         rows = [_rate(service, server, plan)]
-        rows.append(_slowdown(service, server, plan, watched, MOST_SLOWER))
-        watched.close()
-        querying = Connection(server.port, "/users/me", token)
-        rows.append(_slowdown(service, server, plan, querying, None))
-        querying.close()
+        rows.append(_slowdown(service, server, plan, ("/bench", token), MOST_SLOWER))
+        rows.append(_slowdown(service, server, plan, ("/users/me", token), None))
         return rows + _memory(server, idle)
 
 
 def _rate(service: Service, server: Server, plan: Plan) -> Row:
     environment = tuned(service.environment, server)
-    loop = [service.python, "-P", HERE / "argon2_loop.py", "--checks", str(plan.hashes)]
+    loop: Command = [service.python, "-P", HERE / "argon2_loop.py", "--checks", str(plan.hashes)]
 
     def raw() -> float:
         return float(run(loop, service.folder, environment))
@@ -61,17 +60,16 @@ def _rate(service: Service, server: Server, plan: Plan) -> Row:
 
 
 def _slowdown(
-    service: Service, server: Server, plan: Plan, watched: Connection, limit: int | None
+    service: Service, server: Server, plan: Plan, watched: Watched, limit: int | None
 ) -> Row:
     """p99 in ms of a route, idle and while the logins of a storm are answered."""
     pairs = []
     # The logins come from another process: here they would hold up the watching itself.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         for _ in range(plan.latency_rounds):
-            idle = probe(watched, rate=RATE, until=_after(plan.idle))
-            busy = probe(watched, rate=RATE, until=_storm(process, service, server))
-            pairs.append((_p99(idle), _p99(busy)))
-    name = f"p99 of {watched.path} during {STORM} logins"
+            idle = _p99(server, watched, _after(plan.idle))
+            pairs.append((idle, _p99(server, watched, _storm(process, service, server))))
+    name = f"p99 of {watched[0]} during {STORM} logins"
     if limit is None:
         return compare(name, pairs, "ms")
     return compare(name, pairs, "ms", target=f"≤ {limit}", met=lambda ratio: ratio <= limit)
@@ -92,7 +90,10 @@ def _after(seconds: float) -> Callable[[], bool]:
     return lambda: monotonic() >= deadline
 
 
-def _p99(taken: list[float]) -> float:
+def _p99(server: Server, watched: Watched, until: Callable[[], bool]) -> float:
+    """In milliseconds."""
+    with closing(Connection(server.port, *watched)) as connection:
+        taken = probe(connection, rate=RATE, until=until)
     return quantiles(taken, n=100)[-1] * 1000
 
 

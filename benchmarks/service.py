@@ -5,7 +5,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ class Service:
     @contextmanager
     def serve(self) -> Iterator[Server]:
         """The service, as its README starts it."""
-        command = [self._script("demo-service"), "serve"]
+        command: Command = [self._script("demo-service"), "serve"]
         log = self.folder.parent / "serve.log"
         with running(command, self.folder, self.environment, log) as server:
             yield server
@@ -65,7 +65,8 @@ class Service:
     @contextmanager
     def serve_bare(self, *, like: Server | None = None) -> Iterator[Server]:
         """The bare application; with `like`, under the same log and the same malloc."""
-        command = [self.python, "-P", HERE / "bare_app.py", *(["--same-log"] if like else [])]
+        command: Command = [self.python, "-P", HERE / "bare_app.py"]
+        command += ["--same-log"] if like else []
         environment = tuned(self.environment, like) if like else self.environment
         log = self.folder.parent / "bare.log"
         with running(command, self.folder, environment, log) as server:
@@ -78,8 +79,11 @@ def tuned(environment: Mapping[str, str], like: Server) -> dict[str, str]:
     return {**environment, **({"GLIBC_TUNABLES": tunables} if tunables else {})}
 
 
+Command = list[str | Path]
+
+
 def run(
-    command: Sequence[str | Path],
+    command: Command,
     folder: Path,
     environment: Mapping[str, str],
     given: str | None = None,
@@ -114,7 +118,7 @@ def plain_environment(folder: Path) -> dict[str, str]:
 
 def take_snapshot(target: Path, environment: Mapping[str, str]) -> Path:
     """A repository with one commit that holds the working tree, changes included."""
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing: Command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for name in filter(None, run(listing, REPOSITORY, environment).split("\0")):
         if (source := REPOSITORY / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -132,11 +136,11 @@ def take_snapshot(target: Path, environment: Mapping[str, str]) -> Path:
     return target
 
 
-def copier(*arguments: str | Path) -> list[str | Path]:
+def copier(*arguments: str | Path) -> Command:
     return [sys.executable, "-m", "copier", *arguments]
 
 
-def copy_command(template: Path, target: Path) -> list[str | Path]:
+def copy_command(template: Path, target: Path) -> Command:
     return copier("copy", "--defaults", "--quiet", template, target)
 
 

@@ -1,8 +1,5 @@
 """The database: transactions, migrations of two histories, and the order in which they are made."""
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -60,28 +57,6 @@ def test_both_histories_are_applied_the_core_first(core: Gatehouse, fresh_url: s
         assert not unmigrated(connection, core.migrations)
     assert migrate(fresh_url, core.migrations) == []
     engine.dispose()
-
-
-def test_migrating_twice_at_once_applies_each_step_once(
-    core: Gatehouse, fresh_url: str, tmp_path: Path
-) -> None:
-    """Two processes, as two workers of a first deployment; Alembic itself is one per process."""
-    script = (
-        "import sys; from pathlib import Path; from gatehouse.migrating import migrate; "
-        "owner = Path(sys.argv[2]) if len(sys.argv) > 2 else None; "
-        "print(*migrate(sys.argv[1], owner))"
-    )
-    owner = [str(core.migrations)] if core.migrations else []
-    command = [sys.executable, "-c", script, fresh_url, *owner]
-    environment = {**os.environ, "DATABASE_URL": fresh_url}
-    started = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        for _ in range(2)
-    ]
-    applied = " ".join(process.communicate()[0] for process in started).split()
-    assert [process.returncode for process in started] == [0, 0]
-    assert "gatehouse_0001" in applied
-    assert len(applied) == len(set(applied))
 
 
 def test_the_migrations_make_the_tables_that_the_code_describes(

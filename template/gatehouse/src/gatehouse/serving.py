@@ -17,6 +17,7 @@ from gatehouse.logs import log_config
 from gatehouse.migrating import migrate, unmigrated
 from gatehouse.openapi import check_openapi
 from gatehouse.refusal import StartRefused
+from gatehouse.state import Gatehouse
 
 if TYPE_CHECKING:
     from gatehouse.commands import Service
@@ -26,18 +27,24 @@ HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
 
 def load(service: "Service") -> FastAPI:
-    """The application, built and checked as a start would check it. Raises `StartRefused`."""
+    """The application, built but not started. Raises `StartRefused`."""
     app: FastAPI = import_from_string(service.app)()
+    return app
+
+
+def _check(app: FastAPI) -> Gatehouse:
+    """What a start would refuse, refused before a server's own messages bury the line."""
     check_start(app)
     check_openapi(app)
-    return app
+    core: Gatehouse = app.state.gatehouse
+    return core
 
 
 def dev(service: "Service", asked: argparse.Namespace) -> int:
     """First run: writes `.env` with a fresh key. Always: migrates, starts, reloads on a change."""
     if _write_env(Path(".env")):
         print("Wrote .env with a fresh key (mode 600). Keep it out of version control.")
-    load(service)
+    _check(load(service))
     if applied := migrate(service.settings().database_url, service.migrations):
         print(f"Migrated the database: {', '.join(applied)}.")
     print(f"API docs      http://{asked.host}:{asked.port}/docs")
@@ -54,7 +61,7 @@ def dev(service: "Service", asked: argparse.Namespace) -> int:
 def serve(service: "Service", asked: argparse.Namespace) -> int:
     """Starts only on a migrated database. Stops gracefully on SIGTERM."""
     _use_huge_pages()
-    core = load(service).state.gatehouse
+    core = _check(load(service))
     with core.database.engine.connect() as connection:
         if unmigrated(connection, service.migrations):
             raise StartRefused(
