@@ -59,7 +59,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def service(
-    chromium: str,  # noqa: ARG001 - where it is missing, nothing is started
+    chromium: str,
     service_folder: Path,
     environment: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
@@ -89,7 +89,7 @@ def service(
 
 @pytest.fixture(scope="session")
 def account(
-    service: str,  # noqa: ARG001 - its first start makes the database
+    service: str,
     service_folder: Path,
     environment: dict[str, str],
 ) -> tuple[str, str]:
