@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 from authlib.integrations.httpx_client import OAuth2Client
 from joserfc import jwt
 from joserfc.jwk import OctKey
@@ -109,7 +109,8 @@ def serving(command: list[str], service: Path, environment: dict[str, str]) -> I
         time.sleep(0.1)
     yield address
     server.send_signal(signal.SIGTERM)
-    if server.wait(15) not in (0, -signal.SIGTERM):
+    # uvicorn ends by the signal that it was sent, once it has shut down in good order.
+    if server.wait(15) not in (0, -signal.SIGTERM, 128 + signal.SIGTERM):
         raise SystemExit(f"the service did not stop in good order:\n{log.read_text()}")
     lines = log.read_text().splitlines()
     for line in lines:

@@ -9,10 +9,11 @@ from rendering import render, replace, run_in_service
 
 INVOICES = '''"""Invoices."""
 
+from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter
-from gatehouse import Caller, Database
+from gatehouse import Caller, Database, requires
 from sqlmodel import Field, SQLModel, select
 
 router = APIRouter()
@@ -25,21 +26,26 @@ class Invoice(SQLModel, table=True):
 
 
 @router.get("/invoices")
-def list_invoices(caller: Caller, database: Database) -> list[str]:
+def list_invoices(
+    caller: Annotated[Caller, requires("invoices:read")], database: Database
+) -> list[str]:
     with database.read() as session:
         return list(session.exec(select(Invoice.name).where(Invoice.owner_id == caller.user_id)))
 '''
 
 
-def delete_the_example(service: Path) -> None:
+def exchange_the_example(service: Path) -> None:
+    """Notes go, with their scopes and tests; invoices come, with a scope of their own."""
     source = service / "src/demo_service"
     shutil.rmtree(source / "notes")
     (service / "tests/test_notes.py").unlink()
+    (source / "invoices.py").write_text(INVOICES)
     main, roles = source / "main.py", source / "roles.py"
-    replace(main, "from demo_service.notes.routes import router as notes\n", "")
-    replace(main, "    app.include_router(notes)\n", "")
-    replace(roles, '{"notes:read", "notes:write"}', "")
-    roles.write_text(re.sub(r' +"notes:.*\n', "", roles.read_text()))
+    replace(main, "notes.routes import router as notes", "invoices import router as invoices")
+    replace(main, "app.include_router(notes)", "app.include_router(invoices)")
+    replace(roles, '"notes:read", "notes:write"', '"invoices:read"')
+    replace(roles, '    "notes:read": "Read your own notes."', '    "invoices:read": "Read yours."')
+    roles.write_text(re.sub(r' +"notes:write.*\n', "", roles.read_text()))
 
 
 @pytest.mark.slow
@@ -48,12 +54,7 @@ def test_the_example_can_be_exchanged_for_a_table_of_the_owners(
 ) -> None:
     service = render(template, tmp_path / "service")
     run_in_service(service, "demo-service", "migrate")
-    delete_the_example(service)
-    (service / "src/demo_service/invoices.py").write_text(INVOICES)
-    main = service / "src/demo_service/main.py"
-    first = "from demo_service.roles"
-    replace(main, first, f"from demo_service.invoices import router as invoices\n{first}")
-    replace(main, "    install(\n", "    app.include_router(invoices)\n    install(\n")
+    exchange_the_example(service)
 
     run_in_service(service, "alembic", "revision", "--autogenerate", "-m", "invoices, no notes")
     (migration,) = service.glob("migrations/versions/*_invoices_no_notes.py")

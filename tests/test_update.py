@@ -45,7 +45,8 @@ class Invoice(SQLModel, table=True):
 
 @router.get("/invoices")
 def list_invoices(caller: Caller, database: Database) -> list[UUID]:
-    assert Version("2") > Version("1")
+    if Version("2") < Version("1"):  # uses what the owner installs
+        return []
     with database.read() as session:
         return list(session.exec(select(Invoice.id).where(Invoice.owner_id == caller.user_id)))
 '''

@@ -61,5 +61,9 @@ def log_config(*, readable: bool) -> dict[str, Any]:
             }
         },
         "root": {"handlers": ["default"], "level": "INFO"},
-        "loggers": {name: {"propagate": True} for name in ("uvicorn", "uvicorn.access")},
+        "loggers": {
+            "uvicorn": {"propagate": True},
+            "uvicorn.access": {"propagate": True},
+            "alembic": {"level": "WARNING"},  # /readyz asks it for the database's version
+        },
     }
