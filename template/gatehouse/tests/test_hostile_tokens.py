@@ -1,18 +1,21 @@
 """Tokens that are forged, or signed by us and still wrong: one refusal for all of them."""
 
 import json
+import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
+import jwt
 import pytest
 from starlette.testclient import TestClient
 
-from gatehouse.keys import WELL_KNOWN, new_key
+from gatehouse.keys import WELL_KNOWN, new_key, read_keys
 from gatehouse.state import Gatehouse
 from gatehouse.testing import SignIn
+from gatehouse.tokens import BadAccessToken, Tokens
 
 Forge = Callable[..., str]
 BAD = 'Bearer error="invalid_token"'
@@ -70,6 +73,20 @@ def test_the_header_does_not_choose_the_algorithm(refused: Refused, forge: Forge
 def test_the_right_key_with_another_hash_is_refused(refused: Refused, forge: Forge) -> None:
     for alg, digest in [("HS384", "sha384"), ("HS512", "sha512")]:
         refused(forge(header={"alg": alg}, digest=digest))
+
+
+def test_a_key_long_enough_for_another_algorithm_keeps_to_its_own() -> None:
+    key = b64(secrets.token_bytes(64))
+    tokens = Tokens(ring=read_keys(key), issuer="i", audience="a", client_id="c", lifetime=60)
+    good = tokens.issue(user_id=uuid4(), session_id=uuid4(), scopes=())
+    assert tokens.read(good)
+    (only,) = tokens.expected.ring.keys
+    for algorithm in ("HS384", "HS512"):
+        claims = jwt.decode(good, options={"verify_signature": False})
+        header = {"typ": "at+jwt", "kid": only.kid}
+        other = jwt.encode(claims, only.secret, algorithm=algorithm, headers=header)
+        with pytest.raises(BadAccessToken):
+            tokens.read(other)
 
 
 def test_a_changed_signature_is_refused(refused: Refused, forge: Forge) -> None:
