@@ -43,7 +43,7 @@ def draw(lines: list[str]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="14" '
-        'xml:space="preserve">\n<title>The first minute with Gatehouse</title>\n'
+        'style="white-space: pre">\n<title>The first minute with Gatehouse</title>\n'
         f'<rect width="{width}" height="{height}" rx="8" fill="#1a1b26"/>\n{texts}\n</svg>\n'
     )
 

@@ -1,9 +1,11 @@
 """Guards: a route is guarded or public, or the service does not start."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from sqlmodel import select
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
@@ -74,28 +76,23 @@ def test_the_current_user_is_read_anew_each_time(
     me = sign_in()
     row = me.get("/users/me").json()
     with core.database.write() as session:
-        session.get_one(User, _uuid(row["id"])).is_active = False
+        session.get_one(User, UUID(row["id"])).is_active = False
     assert me.get("/users/me").status_code == 401
 
 
 def test_an_ended_or_expired_session_has_no_current_user(
     client: TestClient, core: Gatehouse, sign_in: SignIn
 ) -> None:
-    from sqlmodel import select
-
-    for column in ("ended_at", "expires_at"):
-        me = sign_in()
-        user_id = _uuid(me.get("/users/me").json()["id"])
+    ended, expired = sign_in(), sign_in()
+    for signed_in in (ended, expired):
+        user_id = UUID(signed_in.get("/users/me").json()["id"])
         with core.database.write() as session:
-            found = session.exec(select(LoginSession).where(LoginSession.user_id == user_id))
-            setattr(found.one(), column, utc_now())
-        assert me.get("/users/me").status_code == 401, column
-
-
-def _uuid(text: str) -> Any:
-    from uuid import UUID
-
-    return UUID(text)
+            found = session.exec(select(LoginSession).where(LoginSession.user_id == user_id)).one()
+            if signed_in is ended:
+                session.delete(found)
+            else:
+                found.expires_at = utc_now()
+        assert signed_in.get("/users/me").status_code == 401
 
 
 # --- start-up

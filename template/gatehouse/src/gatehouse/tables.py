@@ -54,7 +54,7 @@ class User(_Quiet, table=True):
 
 
 class LoginSession(_Quiet, table=True):
-    """One login. It lives until `expires_at` or until it is ended, whichever comes first."""
+    """One login. It lives until `expires_at`, or until its row goes."""
 
     __tablename__ = "gatehouse_login_session"
 
@@ -64,7 +64,6 @@ class LoginSession(_Quiet, table=True):
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     last_used_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
-    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     user_agent: str
     ip: str
 

@@ -75,7 +75,6 @@ def create_user(session: Session, *, email: str, password_hash: str, role: str) 
 
 def find_live_user(session: Session, *, user_id: UUID, session_id: UUID) -> User | None:
     """The active user of a live login session, in one query."""
-    now = utc_now()
     return session.exec(
         select(User)
         .join(LoginSession, col(LoginSession.user_id) == col(User.id))
@@ -83,7 +82,6 @@ def find_live_user(session: Session, *, user_id: UUID, session_id: UUID) -> User
             User.id == user_id,
             col(User.is_active).is_(True),
             LoginSession.id == session_id,
-            col(LoginSession.ended_at).is_(None),
-            LoginSession.expires_at > now,
+            LoginSession.expires_at > utc_now(),
         )
     ).one_or_none()

@@ -35,7 +35,6 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False, index=True),
-        sa.Column("ended_at", sa.DateTime(timezone=True), index=True),
         sa.Column("user_agent", sa.String(), nullable=False),
         sa.Column("ip", sa.String(), nullable=False),
     )
