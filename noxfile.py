@@ -15,6 +15,8 @@ import nox
 ROOT = Path(__file__).parent
 CORE = ROOT / "template" / "gatehouse"
 PYTHONS = ("3.11", "3.12", "3.13")
+UPDATES = ("test_update.py", "test_own_code.py")
+MUTATIONS = "test_mutations.py"
 DATABASES = ("sqlite", "postgresql")
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
@@ -102,11 +104,11 @@ def core(session: nox.Session, database: str) -> None:
     """The core's tests where the core lies, against a small sample application."""
     session.install("-e", f"{CORE}[testing]")
     session.chdir(CORE)
-    if database == "sqlite":
-        session.run("pytest", "-q", *session.posargs)
-        return
     install(session, "postgresql")
-    session.run("pytest", "-q", "-o", "gatehouse_database=postgresql", *session.posargs)
+    session.run(
+        *("pytest", "-q", "-c", "tests/in_place.ini", "-o", f"gatehouse_database={database}"),
+        *("tests", *session.posargs),
+    )
 
 
 @nox.session
@@ -114,16 +116,24 @@ def template(session: nox.Session) -> None:
     """The tests of the template: rendering, ownership, trust, quality of what is rendered."""
     install(session, "template")
     session.install("-e", f"{CORE}[testing]")
-    session.run(
-        "pytest", "-q", "--ignore=tests/browser", "--ignore=tests/test_update.py", *session.posargs
-    )
+    others = [f"--ignore=tests/{name}" for name in ("browser", *UPDATES, MUTATIONS)]
+    session.run("pytest", "-q", *others, *session.posargs, env=OWN_ENVIRONMENT)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Take one line of defence away after the other; a test must turn red each time."""
+    install(session, "template")
+    session.install("-e", f"{CORE}[testing]")
+    session.run("pytest", "-q", f"tests/{MUTATIONS}", *session.posargs, env=OWN_ENVIRONMENT)
 
 
 @nox.session
 def update(session: nox.Session) -> None:
     """`copier update` over a service that its owner has made his own; its tests stay green."""
     install(session, "template")
-    session.run("pytest", "-q", "tests/test_update.py", *session.posargs, env=OWN_ENVIRONMENT)
+    updates = [f"tests/{name}" for name in UPDATES]
+    session.run("pytest", "-q", *updates, *session.posargs, env=OWN_ENVIRONMENT)
 
 
 @nox.session

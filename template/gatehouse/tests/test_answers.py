@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from gatehouse import PlainText, public
 from gatehouse.state import Gatehouse
+from gatehouse.tables import User
 
 MARKER = "s3cret-marker-77"
 
@@ -284,6 +285,19 @@ def test_without_origins_nothing_is_shared(client: TestClient) -> None:
 def test_health_and_readiness(client: TestClient, core: Gatehouse) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"status": "ok"}
+
+
+def test_a_write_that_a_constraint_refuses_is_a_conflict(
+    app: FastAPI, client: TestClient, core: Gatehouse
+) -> None:
+    @app.get("/probe/twice")
+    @public
+    def twice() -> None:
+        for _ in range(2):
+            with core.database.write() as session:
+                session.add(User(email="a", email_key="a", password_hash="!", role="user"))
+
+    problem(client.get("/probe/twice"), 409)
 
 
 def test_a_debug_switch_changes_nothing(

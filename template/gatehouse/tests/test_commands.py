@@ -1,6 +1,7 @@
 """The commands, run as a person runs them: their words, their exit codes, what they leave."""
 
 import io
+import sqlite3
 import stat
 import sys
 from collections.abc import Callable
@@ -162,6 +163,19 @@ def test_a_database_that_is_away_is_one_line_without_its_address(
     assert "DATABASE_URL" in line
     assert "s3cret-marker" not in line
     assert "127.0.0.1" not in line
+
+
+def test_a_migration_that_fails_says_why_and_leaves_nothing(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'new.db'}")
+    database = sqlite3.connect(tmp_path / "new.db")
+    database.execute("CREATE TABLE gatehouse_user (id)")
+    assert run("migrate") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "gatehouse_user already exists" in line
+    assert database.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (1,)
+    database.close()
 
 
 # --- user create

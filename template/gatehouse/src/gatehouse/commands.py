@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gatehouse import accounting, inspecting, serving
 from gatehouse.keys import new_key
@@ -46,14 +46,22 @@ def run(
     try:
         code = handler(service, asked)
     except SQLAlchemyError as error:
-        # Only the kind: a driver's message may hold the database's address and user.
-        raise StartRefused(
-            f"The database at DATABASE_URL does not answer as it should ({type(error).__name__}). "
-            f"Is it running, and migrated with: {service.command} migrate"
-        ) from None
+        raise StartRefused(_in_words(error, service)) from None
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _in_words(error: SQLAlchemyError, service: Service) -> str:
+    """What to tell an operator. A driver's message about a connection may hold its address."""
+    kind = type(error).__name__
+    reached = isinstance(error, DBAPIError) and error.statement is not None
+    if reached and (lines := str(getattr(error, "orig", "")).splitlines()):
+        return f"The database refused a statement ({kind}): {lines[0]}"
+    return (
+        f"The database at DATABASE_URL does not answer as it should ({kind}). "
+        f"Is it running, and migrated with: {service.command} migrate"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

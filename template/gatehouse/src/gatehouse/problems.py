@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import PydanticSerializationError
-from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -52,6 +52,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     for unreadable in (UnicodeEncodeError, DataError):
         app.add_exception_handler(unreadable, _unreadable)
     app.add_exception_handler(PydanticSerializationError, _serialization)
+    app.add_exception_handler(IntegrityError, _conflict)
     for busy in (OperationalError, InterfaceError, PoolTimeout, HashQueueFull):
         app.add_exception_handler(busy, _unavailable)
 
@@ -135,6 +136,11 @@ _MESSAGES = {
 
 async def _unreadable(_: Request, __: Exception) -> Response:
     return problem(422, UNREADABLE, errors=[])
+
+
+async def _conflict(request: Request, _: Exception) -> Response:
+    log.warning("a constraint of the database refused a write at %s", request.scope["path"])
+    return problem(409, "The request does not fit what is stored.")
 
 
 async def _serialization(request: Request, error: Exception) -> Response:
