@@ -30,21 +30,6 @@ OWN_ENVIRONMENT = {
 # A session never fetches a Python by itself: one that is absent is reported.
 os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
 
-nox.needs_version = ">=2026.1"
-nox.options.default_venv_backend = "uv"
-nox.options.reuse_venv = "yes"
-nox.options.error_on_missing_interpreters = True
-nox.options.sessions = [
-    "lint",
-    "types",
-    "core",
-    "template",
-    "update",
-    "render(3.11-sqlite)",
-    "render(3.12-postgresql)",
-    "render(3.13-sqlite)",
-]
-
 
 def find_python(version: str) -> str | None:
     """A Python of this version: on PATH, from pyenv, or one that uv manages."""
@@ -62,6 +47,31 @@ def find_python(version: str) -> str | None:
         if found.returncode == 0 and found.stdout.strip() == version:
             return str(candidate)
     return None
+
+
+PRESENT = {version: path for version in PYTHONS if (path := find_python(version))}
+COMBINATIONS = [f"{version}-{database}" for version in PYTHONS for database in DATABASES]
+
+nox.needs_version = ">=2026.1"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = [
+    *("pythons", "lint", "types", "core", "template"),
+    # Each Python that is here, with the databases in turn; both where there is only one.
+    *(
+        f"render({version}-{database})"
+        for version, database in zip(PRESENT, 2 * DATABASES, strict=False)
+    ),
+    *(f"render({version}-{DATABASES[1]})" for version in PRESENT if len(PRESENT) == 1),
+]
+
+
+@nox.session(python=False)
+def pythons(session: nox.Session) -> None:
+    """Say which Pythons the sessions found, and which they did not."""
+    for version in PYTHONS:
+        session.log(f"Python {version}: {PRESENT.get(version, 'NOT FOUND, so not tested on')}")
 
 
 def install(session: nox.Session, *groups: str) -> None:
@@ -116,8 +126,9 @@ def template(session: nox.Session) -> None:
     """The tests of the template: rendering, ownership, trust, quality of what is rendered."""
     install(session, "template")
     session.install("-e", f"{CORE}[testing]")
-    others = [f"--ignore=tests/{name}" for name in ("browser", *UPDATES, MUTATIONS)]
-    session.run("pytest", "-q", *others, *session.posargs, env=OWN_ENVIRONMENT)
+    others = [f"--ignore=tests/{name}" for name in ("browser", MUTATIONS)]
+    fast = ("-m", "not slow", "-n", "auto")
+    session.run("pytest", "-q", *fast, *others, *session.posargs, env=OWN_ENVIRONMENT)
 
 
 @nox.session
@@ -130,23 +141,20 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session
 def update(session: nox.Session) -> None:
-    """`copier update` over a service that its owner has made his own; its tests stay green."""
+    """`copier update` over an edited service, with the service's own tests before and after."""
     install(session, "template")
     updates = [f"tests/{name}" for name in UPDATES]
     session.run("pytest", "-q", *updates, *session.posargs, env=OWN_ENVIRONMENT)
 
 
 @nox.session
-@nox.parametrize(
-    ("version", "database"),
-    [(version, database) for version in PYTHONS for database in DATABASES],
-    ids=[f"{version}-{database}" for version in PYTHONS for database in DATABASES],
-)
-def render(session: nox.Session, version: str, database: str) -> None:
+@nox.parametrize("combination", COMBINATIONS, ids=COMBINATIONS)
+def render(session: nox.Session, combination: str) -> None:
     """Render, install, run the generated tests, serve, and log in over HTTP as a client would."""
-    python = find_python(version)
-    if python is None:
+    version, database = combination.split("-")
+    if version not in PRESENT:
         session.error(f"Python {version} is not on this machine; install it to run this session")
+    python = PRESENT[version]
     install(session, "client", "postgresql")
     service = Path(session.create_tmp()) / "service"
     copy_template(session, service, f"--data=database={database}", f"--data=python_min={version}")
