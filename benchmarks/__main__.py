@@ -15,7 +15,7 @@ from benchmarks.plan import FULL, QUICK
 from benchmarks.report import as_markdown, as_text
 from benchmarks.service import Command, Service, make_service, plain_environment, run, take_snapshot
 
-ACCOUNTS = 4
+ACCOUNTS = 2
 BEGAN = time.monotonic()
 VERSIONS = (
     "import importlib.metadata as m;"

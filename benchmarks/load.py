@@ -4,17 +4,17 @@ Every client checks its answers: a fast refusal must not count as a fast answer.
 """
 
 import itertools
-import json
 import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
-from typing import Self
-from urllib.parse import urlencode
+from contextlib import ExitStack
+from selectors import EVENT_READ, DefaultSelector
+from typing import Self, cast
 
 HOST = "127.0.0.1"
 WAIT = 60  # seconds that any one answer may take
+WATCHING = 16  # connections that a probe takes turns with
+STEP = 0.005  # seconds between two looks at whether a probe is over
 
 
 class WrongAnswer(Exception):
@@ -53,6 +53,9 @@ class Connection:
             missing -= len(more)
         if missing < 0:
             raise WrongAnswer("an answer of another length")
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def close(self) -> None:
         self._socket.close()
@@ -112,51 +115,32 @@ class Ring:
             self._connections[(answers + step) % size].receive()
 
 
-def probe(
-    connection: Connection, *, rate: float, until: Callable[[], bool], most: int = 100_000
-) -> list[float]:
-    """Seconds that each answer took, at `rate` requests a second.
+def probe(port: int, path: str, token: str, rate: float, until: Callable[[], bool]) -> list[float]:
+    """Seconds that each answer took, asked for at `rate` a second whatever the server does.
 
-    A request that had to wait for the answer before it counts from when it was due. Otherwise
-    one long answer would hide all that would have been slow behind it.
+    A request goes out on whichever connection is free. Only if none is, it counts from when it
+    was due: otherwise a server that holds up all of them would seem to be asked less.
     """
-    taken: list[float] = []
-    due = time.perf_counter()
-    while not until() and len(taken) < most:
-        due += 1 / rate
-        early = due - time.perf_counter()
-        if early > 0:
-            time.sleep(early)
-            due = time.perf_counter()
-        connection.send()
-        connection.receive()
-        taken.append(time.perf_counter() - due)
+    with ExitStack() as stack, DefaultSelector() as selector:
+        free = [Connection(port, path, token) for _ in range(WATCHING)]
+        for connection in free:
+            stack.callback(connection.close)
+            selector.register(connection, EVENT_READ)
+        sent: dict[Connection, float] = {}
+        taken: list[float] = []
+        due = time.perf_counter()
+        held_up = False
+        while not until():
+            now = time.perf_counter()
+            if now >= due and free:
+                connection = free.pop(0)
+                sent[connection] = due if held_up else now
+                connection.send()
+                due, held_up = (due if held_up else now) + 1 / rate, False
+            held_up = not free and now >= due
+            for key, _ in selector.select(max(0.0, due - now) if free else STEP):
+                connection = cast(Connection, key.fileobj)
+                connection.receive()
+                taken.append(time.perf_counter() - sent.pop(connection))
+                free.append(connection)
     return taken
-
-
-Account = tuple[str, str]
-
-
-def log_in(port: int, account: Account) -> str:
-    """The access token of one login, on a connection of its own."""
-    connection = HTTPConnection(HOST, port, timeout=WAIT)
-    form = {"grant_type": "password", "username": account[0], "password": account[1]}
-    kind = {"Content-Type": "application/x-www-form-urlencoded"}
-    try:
-        connection.request("POST", "/auth/token", urlencode(form), kind)
-        answer = connection.getresponse()
-        body = answer.read()
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise WrongAnswer(answer.status, body[:200])
-    return str(json.loads(body)["access_token"])
-
-
-def log_in_many(port: int, accounts: list[Account], logins: int, at_once: int) -> float:
-    """Logins a second, with `at_once` of them under way."""
-    began = time.perf_counter()
-    with ThreadPoolExecutor(at_once) as threads:
-        turns = itertools.islice(itertools.cycle(accounts), logins)
-        list(threads.map(lambda account: log_in(port, account), turns))
-    return logins / (time.perf_counter() - began)

@@ -2,11 +2,12 @@
 
 from statistics import median
 
-from benchmarks.load import Ring, log_in
+from benchmarks.load import Ring
 from benchmarks.plan import Plan
 from benchmarks.report import Row, compare
 from benchmarks.servers import Server
 from benchmarks.service import Service
+from benchmarks.signing_in import log_in
 
 CONNECTIONS = 8
 TARGET = 0.75

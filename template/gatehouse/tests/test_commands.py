@@ -32,7 +32,9 @@ def run(
     """Run a command and give its exit code; `stdin` is what it reads."""
 
     def call(*arguments: str, stdin: str = "") -> int:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        raw = io.BytesIO(stdin.encode("utf-8", "surrogatepass"))
+        text = io.TextIOWrapper(raw, "utf-8", errors="surrogateescape", newline=None)
+        monkeypatch.setattr(sys, "stdin", text)
         try:
             commands.run(
                 pytestconfig.getini("gatehouse_app"),
@@ -81,6 +83,8 @@ def test_every_command_explains_itself(
         ["serve", "--workers", "0"],
         ["serve", "--workers", "x"],
         ["serve", "--port", "x"],
+        ["serve", "--port", "99999"],
+        ["serve", "--port", "-1"],
         ["user", "create"],
         ["user", "create", "a@example.com", "--root"],
         ["migrate", "extra"],
@@ -176,6 +180,19 @@ def test_a_migration_that_fails_says_why_and_leaves_nothing(
     assert "gatehouse_user already exists" in line
     assert database.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (1,)
     database.close()
+
+
+def test_a_database_that_is_newer_is_said_in_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'new.db'}")
+    assert run("migrate") == 0
+    with sqlite3.connect(tmp_path / "new.db") as database:
+        database.execute("UPDATE gatehouse_version SET version_num = 'gatehouse_9999'")
+    database.close()
+    assert run("migrate") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "newer" in line
 
 
 # --- user create

@@ -81,6 +81,30 @@ def test_an_unmigrated_database_is_not_ready(core: Gatehouse, fresh_url: str) ->
     engine.dispose()
 
 
+def test_a_database_that_is_ahead_of_the_code_serves_on(core: Gatehouse, fresh_url: str) -> None:
+    """While a deployment rolls, the version before goes on serving."""
+    migrate(fresh_url, core.migrations)
+    engine = create_database_engine(fresh_url)
+    with engine.connect() as connection, connection.begin():
+        connection.execute(text("UPDATE gatehouse_version SET version_num = 'gatehouse_9999'"))
+    with engine.connect() as connection:
+        assert not unmigrated(connection, core.migrations)
+    engine.dispose()
+
+
+def test_a_new_sqlite_file_is_its_owner_s_alone(tmp_path: Path) -> None:
+    migrate(f"sqlite:///{tmp_path / 'new.db'}", None)
+    assert (tmp_path / "new.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_the_url_says_of_postgresql_goes_first() -> None:
+    url = "postgresql+psycopg://127.0.0.1/x?options=-csearch_path%3Downer&connect_timeout=9"
+    query = create_database_engine(url).url.query
+    assert query["options"] == "-c statement_timeout=10000 -csearch_path=owner"
+    assert query["connect_timeout"] == "9"
+    assert query["tcp_user_timeout"] == "10000"
+
+
 def test_the_core_needs_no_history_of_the_owner(fresh_url: str, tmp_path: Path) -> None:
     for folder in (None, tmp_path / "missing"):
         migrate(fresh_url, folder)

@@ -12,7 +12,8 @@ import jwt
 import pytest
 from starlette.testclient import TestClient
 
-from gatehouse.keys import WELL_KNOWN, new_key, read_keys
+from gatehouse.key_weakness import WELL_KNOWN
+from gatehouse.keys import new_key, read_keys
 from gatehouse.state import Gatehouse
 from gatehouse.testing import SignIn
 from gatehouse.tokens import BadAccessToken, Tokens

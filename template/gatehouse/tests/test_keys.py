@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 
-from gatehouse.keys import WELL_KNOWN, BadKey, new_key, read_keys
+from gatehouse.key_weakness import WELL_KNOWN
+from gatehouse.keys import BadKey, new_key, read_keys
 from gatehouse.refusal import StartRefused
 
 
@@ -51,6 +54,18 @@ WEAK = {
     "a PEM": "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA\n-----END PRIVATE KEY-----",
     "a public PEM": "-----BEGIN PUBLIC KEY-----\nMC4CAQAwBQYDK2VwBCIEIA\n-----END PUBLIC KEY-----",
     "an ssh key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA",
+    "words and a year": "MySuperSecretKey2024ForTheProductionServer01",
+    "words with hyphens": "Super-Secret-JWT-Signing-Key-Do-Not-Share-2026-x",
+    "a pass phrase with digits": "CorrectHorseBatteryStaple1CorrectHorse2XyzzyPlugh3",
+    "rows of the keyboard": "Qwertyuiop1234567890AsdfghjklZxcvbnm0987654321",
+    "half of it zeros": b64(secrets.token_bytes(16) + bytes(16)),
+    "the hash of a word": b64(hashlib.sha256(b"changeme").digest()),
+    "the hash of nothing": b64(hashlib.sha256(b"").digest()),
+    "a public key without its lines": b64(
+        Ed25519PrivateKey.generate()
+        .public_key()
+        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    ),
     "a placeholder": "<the output of: keys new>",
 }
 

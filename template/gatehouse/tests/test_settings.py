@@ -1,6 +1,7 @@
 """Settings: what is unsafe is refused in one line that names the variable and not the value."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -34,6 +35,14 @@ MARKER = "s3cret-marker-77"
         ("TRUSTED_PROXIES", "*"),
         ("TRUSTED_PROXIES", "0.0.0.0/0"),
         ("TRUSTED_PROXIES", "::/0"),
+        ("TRUSTED_PROXIES", "0.0.0.0/1,128.0.0.0/1"),
+        ("CORS_ORIGINS", "https://"),
+        ("CORS_ORIGINS", f"https://{MARKER}@app.example.com"),
+        ("PUBLIC_BASE_URL", "http://127.0.0.1:99999"),
+        ("DATABASE_URL", "sqlite://"),
+        ("DATABASE_URL", "sqlite:///:memory:"),
+        ("DATABASE_URL", f"postgresql://u:{MARKER}@127.0.0.1:port/x"),
+        ("DATABASE_URL", "sqlite:///a%00b"),
         ("TRUSTED_PROXIES", MARKER),
         ("AUTH_ISSUER", f"https://id.example.com/?{MARKER}"),
         ("AUTH_ISSUER", "https://id.example.com/#x"),
@@ -88,6 +97,15 @@ def test_a_plain_postgresql_url_gets_the_installed_driver(
         assert Settings().database_url == "postgresql+psycopg://127.0.0.1/x"
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_an_env_file_in_another_encoding_is_refused_in_one_line(
+    auth_key: str, tmp_path: Path, encoding: str
+) -> None:
+    (tmp_path / ".env").write_text("GREETING=ä\n", encoding=encoding)
+    with pytest.raises(StartRefused, match=r"^\.env is refused: it is not UTF-8 text"):
+        Settings()
+
+
 def test_a_misspelt_setting_is_told(
     create_app: Callable[[], FastAPI],
     auth_key: str,
@@ -110,6 +128,8 @@ def test_a_misspelt_setting_is_told(
         ("10.0.0.1", ["1.2.3.4, 198.51.100.1, 10.0.0.2"], "198.51.100.1"),
         ("10.0.0.1", ["1.2.3.4", "198.51.100.1"], "198.51.100.1"),
         ("10.0.0.1", ["2001:DB8::1"], "2001:db8::1"),
+        ("::ffff:10.0.0.1", ["198.51.100.1"], "198.51.100.1"),
+        ("10.0.0.1", ["fe80::1%<script>"], "10.0.0.1"),
         ("10.0.0.1", ["<script>"], "10.0.0.1"),
         ("10.0.0.1", ["unknown"], "10.0.0.1"),
         ("10.0.0.1", ["198.51.100.1, 127.0.0.1:99999"], "10.0.0.1"),

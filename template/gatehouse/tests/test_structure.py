@@ -15,7 +15,16 @@ CORE = SOURCE.parents[1]
 # Lower layers first. A file may import from its own layer and from those before it.
 LAYERS = (
     {"refusal", "text"},
-    {"addresses", "keys", "password_policy", "passwords", "settings", "token_checks", "tokens"},
+    {
+        "addresses",
+        "key_weakness",
+        "keys",
+        "password_policy",
+        "passwords",
+        "settings",
+        "token_checks",
+        "tokens",
+    },
     {"tables", "database", "paging", "migrating"},
     {"users", "sessions"},
     {"state", "proxies"},
@@ -27,7 +36,7 @@ LAYERS = (
     {"commands", "testing"},
 )
 PURE = {
-    *("refusal", "text", "addresses", "keys", "password_policy", "passwords"),
+    *("refusal", "text", "addresses", "key_weakness", "keys", "password_policy", "passwords"),
     *("token_checks", "tokens"),
 }
 FRAMEWORKS = {"fastapi", "starlette", "sqlalchemy", "sqlmodel", "alembic", "uvicorn"}

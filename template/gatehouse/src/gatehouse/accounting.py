@@ -48,7 +48,8 @@ def create(service: "Service", asked: argparse.Namespace) -> int:
 
 def _read_password() -> str:
     if not sys.stdin.isatty():
-        return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+        line = sys.stdin.buffer.readline().removesuffix(b"\n").removesuffix(b"\r")
+        return line.decode("utf-8", "surrogateescape")
     password = getpass.getpass("Password: ")
     if password != getpass.getpass("The same again: "):
         raise WeakPassword("the two entries differ.")

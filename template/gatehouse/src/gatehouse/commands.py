@@ -1,11 +1,13 @@
 """The commands of a service: `dev`, `serve`, `migrate`, `keys`, `token`, `user`."""
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gatehouse import accounting, inspecting, serving
@@ -39,6 +41,9 @@ def run(
 
     0: done. 1: refused, or found something wrong, in one line on standard error. 2: bad usage.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # no address is too odd to be named
     parser = _parser()
     asked = parser.parse_args(arguments)
     service = Service(app, settings, migrations, parser.prog)
@@ -47,6 +52,8 @@ def run(
         code = handler(service, asked)
     except SQLAlchemyError as error:
         raise StartRefused(_in_words(error, service)) from None
+    except CommandError as error:
+        raise StartRefused(f"The migrations cannot be applied: {error}") from None
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
@@ -79,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = _add(commands, "serve", serving.serve, "start for real use; the database is migrated")
     for server in (dev, serve):
         server.add_argument("--host", default="127.0.0.1", help="address to bind (%(default)s)")
-        server.add_argument("--port", type=int, default=8000, help="port to bind (%(default)s)")
+        server.add_argument("--port", type=_port, default=8000, help="port to bind (%(default)s)")
     serve.add_argument("--workers", type=_count, default=1, help="processes (%(default)s)")
     _add(commands, "migrate", _migrate, "bring the database's tables up to date")
     keys = commands.add_parser("keys", help="keys that sign access tokens").add_subparsers(
@@ -108,6 +115,13 @@ def _add(
     parser = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
     parser.set_defaults(handler=handler)
     return parser
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65_535:
+        raise ValueError
+    return number
 
 
 def _count(text: str) -> int:

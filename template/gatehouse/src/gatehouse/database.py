@@ -1,11 +1,13 @@
 """The engine and its sessions, for SQLite and PostgreSQL."""
 
+import contextlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlmodel import Session
 
 LOCK_WAIT = 5  # seconds that SQLite waits for another writer
@@ -47,19 +49,15 @@ def create_database_engine(
 ) -> Engine:
     """An engine that never writes bound values (hashes, addresses) into an error or a log."""
     if make_url(url).get_backend_name() != "sqlite":
-        arguments = {
-            "connect_timeout": CONNECT_WAIT,
-            "options": f"-c statement_timeout={STATEMENT_LIMIT * 1000}",
-        }
         return create_engine(
-            url,
+            _with_limits(make_url(url)),
             hide_parameters=True,
             pool_size=10,
             max_overflow=10,
             pool_timeout=POOL_WAIT,
             pool_pre_ping=True,
-            connect_args=arguments,
         )
+    _create_file(make_url(url).database)
     engine = create_engine(
         url,
         hide_parameters=True,
@@ -85,3 +83,24 @@ def create_database_engine(
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _with_limits(url: URL) -> URL:
+    """Bounds on how long PostgreSQL may take. What the URL itself says goes first."""
+    limits = {
+        "connect_timeout": str(CONNECT_WAIT),
+        "tcp_user_timeout": str(STATEMENT_LIMIT * 1000),
+        "keepalives_idle": "5",
+        "keepalives_interval": "2",
+        "keepalives_count": "3",
+        **url.query,
+    }
+    options = f"-c statement_timeout={STATEMENT_LIMIT * 1000} {url.query.get('options', '')}"
+    return url.set(query={**limits, "options": options.strip()})
+
+
+def _create_file(path: str | None) -> None:
+    """A new SQLite file is its owner's alone: it holds hashes and addresses."""
+    if path:
+        with contextlib.suppress(OSError):  # there already, or SQLite will say what is wrong
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))

@@ -6,14 +6,15 @@ is sent by the layer outside all middleware. So this wraps the whole stack.
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from secrets import token_hex
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gatehouse.problems import TOO_LARGE, problem
+from gatehouse.problems import NOTHING_HERE, TOO_LARGE, UNEXPECTED, problem
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 
@@ -43,6 +44,7 @@ UNLESS_SET: Headers = [
     ),
 ]
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+OURS = frozenset({name for name, _ in [*ALWAYS, HSTS]} | {b"x-request-id"})
 
 
 class Hardening:
@@ -52,10 +54,11 @@ class Hardening:
     traceback and the request id; it goes no further.
     """
 
-    def __init__(self, app: ASGIApp, core: Gatehouse, start: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, app: ASGIApp, core: Gatehouse, check: Callable[[], None]) -> None:
         self.app = app
         self.core = core
-        self.start = start
+        self.check = check
+        self.checked = False
         https = core.settings.public_base_url.startswith("https://")
         self.always = [*ALWAYS, HSTS] if https else ALWAYS
 
@@ -68,32 +71,75 @@ class Hardening:
         request_id.set(identity.decode())
         own: Headers = [*self.always, (b"x-request-id", identity)]
 
+        answered = False
+
         async def send_completed(message: Message) -> None:
-            kind = message["type"]
-            if kind == "http.response.start" or kind == "websocket.http.response.start":
-                headers = message["headers"] = list(message.get("headers", ()))
-                present = {name for name, _ in headers}
-                headers += [header for header in UNLESS_SET if header[0] not in present]
-                headers += own
+            nonlocal answered
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                answered = True
+                message["headers"] = _completed(message.get("headers", ()), own)
+            elif message["type"] == "websocket.accept":
+                answered = True
+            elif message["type"] == "websocket.close" and not answered and _refusable(scope):
+                # A refused upgrade is an answer like any other; the server's own has no headers.
+                await problem(404, NOTHING_HERE)(scope, receive, send_completed)
+                return
             await send(message)
 
         try:
+            self._check_once()
             await self.app(scope, receive, send_completed)
+        except ClientDisconnect:
+            pass  # nobody is left to answer, and there is nothing to mend
         except Exception:
-            log.exception("unhandled error in %s %s", scope.get("method", ""), scope["path"])
+            log.exception("unhandled error in %s %a", scope.get("method", ""), scope["path"])
+            if not answered and scope["type"] == "http":
+                await problem(500, UNEXPECTED)(scope, receive, send_completed)
+
+    def _check_once(self) -> None:
+        """For whoever runs the application without a start-up: no route is served unchecked."""
+        if not self.checked:
+            try:
+                self.check()
+            except StartRefused as refusal:
+                raise RuntimeError(str(refusal)) from None
+            self.checked = True
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        failed = False
+
+        async def send_checked(message: Message) -> None:
+            nonlocal failed
+            if failed:
+                return  # the framework's own report of what was reported already
+            if message["type"] == "lifespan.startup.complete":
+                # Only now are the routes there that the owner's own start-up adds.
+                try:
+                    self._check_once()
+                    await self.core.passwords.start()
+                except RuntimeError as refusal:
+                    failed = True
+                    await send({"type": "lifespan.startup.failed", "message": str(refusal)})
+                    raise
+            await send(message)
+
         try:
-            await self.start()
-        except StartRefused as refusal:
-            await receive()
-            await send({"type": "lifespan.startup.failed", "message": str(refusal)})
-            raise RuntimeError(str(refusal)) from None
-        try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, send_checked)
         finally:
             self.core.passwords.close()
             self.core.database.close()
+
+
+def _refusable(scope: Scope) -> bool:
+    """Whether the server lets an upgrade be answered in HTTP."""
+    return "websocket.http.response" in (scope.get("extensions") or {})
+
+
+def _completed(given: Iterable[tuple[bytes, bytes]], own: Headers) -> Headers:
+    """A route's headers with ours: each of ours once, whatever the route set."""
+    headers = [header for header in given if header[0] not in OURS]
+    present = [name for name, _ in headers]
+    return [*headers, *(header for header in UNLESS_SET if header[0] not in present), *own]
 
 
 class Limits:
@@ -106,18 +152,23 @@ class Limits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        size = 0
+        size, chunked = 0, False
         length = media_type = b""
         for name, value in scope["headers"]:
             size += len(name) + len(value)
             if name == b"content-length":
-                length = value
+                length = value.lstrip(b"0")
+            elif name == b"transfer-encoding":
+                chunked = True
             elif name == b"content-type":
-                media_type = value
+                media_type += value
         if size > MAX_HEADERS:
             await problem(431, TOO_LARGE, _CLOSE)(scope, receive, send)
         elif length.isdigit() and int(length[:20]) > MAX_BODY:
             await problem(413, TOO_LARGE, _CLOSE)(scope, receive, send)
+        elif length and chunked:
+            # RFC 9112 section 6.1: two lengths are how one request is smuggled inside another.
+            await problem(400, "The request has two lengths.", _CLOSE)(scope, receive, send)
         elif b"json" in media_type.lower():
             await self.app(scope, _utf8_only(receive), send)
         else:
@@ -130,11 +181,16 @@ _CLOSE = {"Connection": "close"}  # the rest of the request is not read
 def _utf8_only(receive: Receive) -> Receive:
     """Refuse JSON in UTF-16 or UTF-32, which Python's parser would accept (RFC 8259 8.1)."""
 
+    first = True
+
     async def checked() -> Message:
+        nonlocal first
         message = await receive()
         body = message.get("body", b"")
-        if b"\x00" in body or body.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")):
+        marks = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
+        if b"\x00" in body or (first and body.startswith(marks)):
             raise HTTPException(400, "The body is not JSON in UTF-8.")
+        first = first and not body
         return message
 
     return checked

@@ -1,12 +1,13 @@
 """`install`: the one call that puts the login into an application."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from gatehouse.database import Database
@@ -14,8 +15,8 @@ from gatehouse.docs import add_docs
 from gatehouse.guards import check_routes
 from gatehouse.hardening import MAX_BODY, Hardening, Limits
 from gatehouse.keys import BadKey, KeyRing, read_keys
-from gatehouse.logs import quiet_access_log
-from gatehouse.openapi import add_openapi
+from gatehouse.logs import quiet_server_log
+from gatehouse.openapi import add_openapi, check_openapi
 from gatehouse.passwords import Passwords
 from gatehouse.problems import add_problem_handlers
 from gatehouse.refusal import StartRefused
@@ -25,8 +26,6 @@ from gatehouse.state import Gatehouse
 from gatehouse.tokens import Tokens
 
 log = logging.getLogger("gatehouse.install")
-
-_FASTAPI_DOCS = {"openapi", "swagger_ui_html", "swagger_ui_redirect", "redoc_html"}
 
 
 def install(
@@ -67,16 +66,14 @@ def install(
     )
     app.state.gatehouse = core
     app.router.redirect_slashes = False  # a redirect would send a password on to any Host
-    app.router.routes[:] = [
-        route for route in app.router.routes if getattr(route, "name", "") not in _FASTAPI_DOCS
-    ]
+    app.router.routes[:] = [route for route in app.router.routes if not _is_fastapi_docs(route)]
     for routes in (token, accounts, health):
         app.include_router(routes.router)
     add_problem_handlers(app)
     add_openapi(app)
     if settings.docs_enabled:
         add_docs(app)
-    quiet_access_log()
+    quiet_server_log()
     _harden(app, core)
 
 
@@ -98,18 +95,18 @@ def _harden(app: FastAPI, core: Gatehouse) -> None:
                 max_age=600,
             )
 
-        async def start() -> None:
-            check_start(app)
-            await core.passwords.start()
-
-        return Hardening(stack, core, start)
+        return Hardening(stack, core, lambda: check_start(app))
 
     app.build_middleware_stack = build_hardened  # type: ignore[method-assign]
 
 
 def check_start(app: FastAPI) -> None:
     """What must hold before the application serves. Raises `StartRefused`."""
-    check_routes(app.routes, frozenset(app.state.gatehouse.scopes))
+    check_routes(app.router, frozenset(app.state.gatehouse.scopes))
+    check_openapi(app)
+    for inner in _mounted(app):
+        inner.router.redirect_slashes = False
+        add_problem_handlers(inner)
 
 
 def _key_ring(name: str, settings: Settings) -> KeyRing:
@@ -119,6 +116,20 @@ def _key_ring(name: str, settings: Settings) -> KeyRing:
         raise StartRefused(
             f"AUTH_KEYS is refused: {error}. Make a key with: {name} keys new"
         ) from None
+
+
+def _mounted(app: FastAPI) -> Iterator[FastAPI]:
+    """Applications mounted in this one, which answer for themselves unless told how."""
+    for route in app.routes:
+        inner = getattr(route, "app", None)
+        if isinstance(inner, FastAPI):
+            yield inner
+            yield from _mounted(inner)
+
+
+def _is_fastapi_docs(route: BaseRoute) -> bool:
+    """The documents that FastAPI adds by itself; ours take their place."""
+    return getattr(getattr(route, "endpoint", None), "__module__", "") == "fastapi.applications"
 
 
 def _check_roles(roles: Mapping[str, AbstractSet[str]], scopes: Mapping[str, str]) -> None:

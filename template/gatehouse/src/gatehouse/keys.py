@@ -1,26 +1,13 @@
 """The key ring: which keys sign and verify access tokens, and which are too weak to."""
 
 import hmac
-import re
 import secrets
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import pairwise
 
 from jwt.utils import base64url_decode, base64url_encode
 
-KEY_BYTES = 32  # as many as HS256 puts out: RFC 8725bis section 3.5, ASVS 11.2.3
-
-# Printed in standards and tutorials, hence known to everyone: RFC 7515 appendix A.1,
-# RFC 7520 section 3.5. (The tutorial keys that we know of are hexadecimal, refused as such.)
-WELL_KNOWN = frozenset(
-    {
-        "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
-        "hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg",
-    }
-)
+from gatehouse.key_weakness import KEY_BYTES, weakness
 
 
 class BadKey(ValueError):
@@ -88,66 +75,5 @@ def hmac_kid(secret: bytes) -> str:
     return base64url_encode(hmac.digest(secret, b"gatehouse kid", sha256)[:16]).decode()
 
 
-def weakness(text: str) -> str | None:
-    """Why this text cannot be a key, as the end of a sentence; None if it can."""
-    if text.startswith("-----BEGIN"):
-        return "is a PEM key, and this version reads base64url keys (HS256) only"
-    if not re.fullmatch(r"[A-Za-z0-9_-]+={0,2}", text) or len(text.rstrip("=")) % 4 == 1:
-        return "is not base64url (A-Z a-z 0-9 - _)"
-    if text.rstrip("=") in WELL_KNOWN:
-        return "is a well-known example"
-    if re.fullmatch(r"[0-9A-Fa-f]+", text):
-        return "is hexadecimal, which holds half the random bits of its length; use base64url"
-    secret = _decode(text)
-    if len(secret) < KEY_BYTES:
-        return f"is too short: {len(secret)} bytes, and {KEY_BYTES} random bytes are needed"
-    for described, looks_like in _PATTERNS:
-        if looks_like(text.rstrip("="), secret):
-            return described
-    return None
-
-
 def _decode(text: str) -> bytes:
     return base64url_decode(text.rstrip("="))
-
-
-def _repeats(text: str, secret: bytes) -> bool:
-    return any(
-        value[period:] == value[:-period]
-        for value in (text, secret)
-        for period in range(1, len(value) // 2 + 1)
-    )
-
-
-def _runs(text: str, secret: bytes) -> bool:
-    """Most steps from one unit to the next are the same, as in 0123… or abcd…"""
-    for units in (text.encode(), secret):
-        steps = Counter((b - a) % 256 for a, b in pairwise(units))
-        if steps.most_common(1)[0][1] > len(units) // 2:
-            return True
-    return False
-
-
-def _few_values(_: str, secret: bytes) -> bool:
-    # 32 random bytes hold about 30 different ones; 16 or fewer come once in 10^10 keys.
-    return len(set(secret[:KEY_BYTES])) <= KEY_BYTES // 2
-
-
-def _reads_as_text(text: str, secret: bytes) -> bool:
-    """Base64 of a sentence or a UUID, or a long pass phrase used as it stands."""
-    printable = sum(32 <= byte < 127 for byte in secret)
-    lower, upper, digits = (
-        sum(map(kind, text)) for kind in (str.islower, str.isupper, str.isdigit)
-    )
-    # Of random text two fifths are small letters, as many are capitals, and a sixth are digits.
-    words = not digits and lower >= 0.7 * len(text)
-    one_kind = max(lower, upper, digits) >= 0.85 * len(text)
-    return printable >= 0.85 * len(secret) or words or one_kind or not lower or not upper
-
-
-_PATTERNS: tuple[tuple[str, Callable[[str, bytes], bool]], ...] = (
-    ("repeats one pattern and is not random", _repeats),
-    ("is sequential and not random", _runs),
-    ("has too few different bytes to be random", _few_values),
-    ("reads as text and is not random", _reads_as_text),
-)

@@ -8,7 +8,18 @@ from typing import Any
 from gatehouse.hardening import request_id
 
 
-class JsonFormatter(logging.Formatter):
+class PlainFormatter(logging.Formatter):
+    """Readable lines. PostgreSQL's DETAIL and CONTEXT repeat the values of a refused row."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name that logging calls
+        lines = super().formatException(ei).splitlines()
+        return "\n".join(line for line in lines if not line.startswith(_VALUES))
+
+
+_VALUES = ("DETAIL:", "CONTEXT:")
+
+
+class JsonFormatter(PlainFormatter):
     """One JSON object a line. JSON escapes line ends, so no sent text can forge a second line."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -25,29 +36,40 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry)
 
 
-class _WithoutQuery(logging.Filter):
-    """Takes the query string off uvicorn's access lines: clients put secrets there by mistake."""
+class _WithoutSecrets(logging.Filter):
+    """Takes query strings off uvicorn's lines: clients put secrets there by mistake.
+
+    At its debug levels uvicorn, and the websockets library through it, write whole headers and
+    scopes: those lines are left out.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple) and len(record.args) == 5:
-            client, method, path, version, status = record.args
-            record.args = (client, method, str(path).partition("?")[0], version, status)
+        if record.levelno < logging.INFO and record.name != "uvicorn.access":
+            return False
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args
+            )
         return True
 
 
-_WITHOUT_QUERY = _WithoutQuery()
+_WITHOUT_SECRETS = _WithoutSecrets()
 
 
-def quiet_access_log() -> None:
-    """Whoever starts the server, its access log holds no query string."""
-    logging.getLogger("uvicorn.access").addFilter(_WITHOUT_QUERY)
+def quiet_server_log() -> None:
+    """Whoever starts the server, its log holds no query string, no header and no token."""
+    for name in ("uvicorn.access", "uvicorn.error", "uvicorn.asgi"):
+        logging.getLogger(name).addFilter(_WITHOUT_SECRETS)
 
 
 def log_config(*, readable: bool) -> dict[str, Any]:
     """The configuration for uvicorn and everything else that logs, on standard error."""
     formatters: dict[str, Any] = {
         "json": {"()": "gatehouse.logs.JsonFormatter"},
-        "readable": {"format": "%(levelname)-8s %(message)s"},
+        "readable": {
+            "()": "gatehouse.logs.PlainFormatter",
+            "format": "%(levelname)-8s %(message)s",
+        },
     }
     return {
         "version": 1,

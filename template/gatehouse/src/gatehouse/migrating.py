@@ -9,9 +9,11 @@ from alembic import command, context
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from sqlalchemy import Connection, MetaData, text
 
 from gatehouse.database import create_database_engine
+from gatehouse.refusal import StartRefused
 from gatehouse.tables import CORE_TABLES
 
 CORE_MIGRATIONS = Path(__file__).parent / "migrations"
@@ -48,10 +50,16 @@ def migrate(database_url: str, owner: Path | None) -> list[str]:
 
 
 def unmigrated(connection: Connection, owner: Path | None) -> bool:
-    """Whether a history is not at its head in this database."""
+    """Whether a migration that this code knows is missing in this database.
+
+    A database that knows more is no hindrance: while a deployment rolls, the version before
+    goes on serving what the new one has migrated.
+    """
     for version_table, folder in histories(owner):
         scripts = ScriptDirectory(str(folder))
-        if set(_current(connection, version_table)) != set(scripts.get_heads()):
+        known = {script.revision for script in scripts.walk_revisions()}
+        current = set(_current(connection, version_table))
+        if current != set(scripts.get_heads()) and (not current or current <= known):
             return True
     return False
 
@@ -133,7 +141,13 @@ def _applied(connection: Connection, owner: Path | None) -> list[str]:
         heads = _current(connection, version_table)
         if heads:
             scripts = ScriptDirectory(str(folder)).iterate_revisions(heads, "base")
-            found += reversed([script.revision for script in scripts])
+            try:
+                found += reversed([script.revision for script in scripts])
+            except RevisionError:
+                raise StartRefused(
+                    "The database is newer than this code: it was migrated by a later version. "
+                    "Nothing was changed; deploy that version."
+                ) from None
     return found
 
 

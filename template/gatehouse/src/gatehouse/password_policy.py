@@ -64,7 +64,7 @@ def check_new_password(password: str, *, email: str, service_name: str, min_leng
     if "\0" in normal:
         raise WeakPassword("The password must not hold a NUL character.")
     folded = normal.casefold()
-    if _is_common(folded):
+    if is_common(folded):
         raise WeakPassword("This password is on the list of commonly used passwords.")
     words = _context_words(email, service_name)
     if _only_context(folded, words):
@@ -86,7 +86,7 @@ def load_list() -> dict[int, bytes]:
     return {size: bytes(block) for size, block in blocks.items()}
 
 
-def _is_common(text: str) -> bool:
+def is_common(text: str) -> bool:
     wanted, size = text.encode(), len(text)
     block = load_list().get(size, b"")
 
@@ -175,5 +175,5 @@ def _pieces(text: str, start: int, context: frozenset[str]) -> Iterator[tuple[in
         piece = text[start:end]
         if piece in RUNS or len(set(piece)) == 1:
             yield end, 0
-        elif len(piece) >= SHORTEST_WORD and (piece in context or _is_common(piece)):
+        elif len(piece) >= SHORTEST_WORD and (piece in context or is_common(piece)):
             yield end, 1

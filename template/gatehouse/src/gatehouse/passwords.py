@@ -78,13 +78,17 @@ class Passwords:
 
     def __init__(self, *, concurrency: int | None = None, queue: int = 128) -> None:
         threads = _usable_cores() if concurrency is None else concurrency
-        self._executor = ThreadPoolExecutor(threads, "password", initializer=_lower_priority)
+        self._threads = threads
+        self._executor = self._new_executor()
         self._limit = threads + queue
         self._pending = 0
         self._lock = threading.Lock()
         self._hasher = argon2_hasher()
         self._bcrypt = BcryptHasher()
         self._decoy: str | None = None
+
+    def _new_executor(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._threads, "password", initializer=_lower_priority)
 
     async def start(self) -> str:
         """Make the decoy with the live parameters, since a fixed one drifts; load the list."""
@@ -110,8 +114,12 @@ class Passwords:
         return await self._run(lambda: self._check(password, normal, stored, decoy))
 
     def close(self) -> None:
-        """Drop what waits and let go of the threads; a hash under way ends by itself."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """Drop what waits and let go of the threads; a hash under way ends by itself.
+
+        Threads come back when they are needed: an application may be started again.
+        """
+        executor, self._executor = self._executor, self._new_executor()
+        executor.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Callable[[], T]) -> T:
         with self._lock:

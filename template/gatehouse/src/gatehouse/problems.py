@@ -20,6 +20,8 @@ from gatehouse.passwords import HashQueueFull
 log = logging.getLogger("gatehouse.problems")
 
 RETRY_AFTER = 5  # seconds; how long the database or the hash queue is likely to need
+NOTHING_HERE = "There is nothing at this path."
+UNEXPECTED = "The service met an unexpected error."
 TOO_LARGE = "The request is larger than this service accepts."
 UNREADABLE = "The request holds text that cannot be stored or encoded."
 
@@ -28,7 +30,7 @@ def problem(
     status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any
 ) -> Response:
     """A problem answer. `detail` is a constant of ours or the owner's, never a client's words."""
-    title = HTTPStatus(status).phrase
+    title = _TITLES.get(status, "Error")
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
     return Response(
         json.dumps(content), status, dict(headers or {}), media_type="application/problem+json"
@@ -61,14 +63,25 @@ async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
     if error.status_code in (204, 304) or error.status_code < 200:
         return Response(status_code=error.status_code, headers=error.headers)
+    status = error.status_code
     detail = error.detail if isinstance(error.detail, str) else json.dumps(error.detail)
-    if detail == HTTPStatus(error.status_code).phrase:
-        detail = _DETAILS.get(error.status_code, detail)
-    return problem(error.status_code, detail, error.headers)
+    if detail == _TITLES.get(status):
+        detail = _DETAILS.get(status, detail)
+    # What every such answer carries, also one that the owner's own code raises.
+    headers = {**_HEADERS.get(status, {}), **(error.headers or {})}
+    return problem(status, detail, headers)
+
+
+_TITLES = {status.value: status.phrase for status in HTTPStatus}
+_HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    429: {"Retry-After": str(RETRY_AFTER)},
+    503: {"Retry-After": str(RETRY_AFTER)},
+}
 
 
 _DETAILS = {
-    404: "There is nothing at this path.",
+    404: NOTHING_HERE,
     405: "This path does not take that method.",
     413: TOO_LARGE,
 }
@@ -119,13 +132,17 @@ def _names(document: object) -> Iterator[str]:
 
 def _message(found: Mapping[str, Any]) -> str:
     if found["type"] == "value_error":
-        return str(found["msg"]).removeprefix("Value error, ")
+        # pydantic's check of e-mail addresses goes on to name what it found.
+        start = "value is not a valid email address"
+        text = str(found["msg"]).removeprefix("Value error, ")
+        return start if text.startswith(start) else text
     return _MESSAGES.get(found["type"], str(found["msg"]))
 
 
 # pydantic's own words where they repeat what was sent.
 _MESSAGES = {
     "json_invalid": "The body is not valid JSON",
+    "union_tag_invalid": "The tag is not one of those expected",
     "extra_forbidden": "This field is not one of the operation's",
     "uuid_parsing": "Input should be a valid UUID",
     "datetime_parsing": "Input should be a valid datetime",
@@ -139,22 +156,24 @@ async def _unreadable(_: Request, __: Exception) -> Response:
 
 
 async def _conflict(request: Request, _: Exception) -> Response:
-    log.warning("a constraint of the database refused a write at %s", request.scope["path"])
+    log.warning("a constraint of the database refused a write at %a", request.scope["path"])
     return problem(409, "The request does not fit what is stored.")
 
 
 async def _serialization(request: Request, error: Exception) -> Response:
     if "surrogates not allowed" in str(error):
         return await _unreadable(request, error)
-    log.error("an answer could not be written at %s", request.scope["path"], exc_info=error)
+    log.error("an answer could not be written at %a", request.scope["path"], exc_info=error)
     return await _unexpected(request, error)
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     # Only the kind of error: a driver's message may hold an address or a statement.
-    log.error("unavailable: %s at %s", type(error).__name__, request.scope["path"])
+    cause = getattr(error, "orig", None)
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", "")
+    log.error("unavailable: %s %s at %a", type(error).__name__, code, request.scope["path"])
     return problem(503, "The service is busy; try again.", {"Retry-After": str(RETRY_AFTER)})
 
 
 async def _unexpected(_: Request, __: Exception) -> Response:
-    return problem(500, "The service met an unexpected error.")
+    return problem(500, UNEXPECTED)

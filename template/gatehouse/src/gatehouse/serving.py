@@ -11,11 +11,11 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.importer import import_from_string
 
+from gatehouse.guards import has_websockets
 from gatehouse.install import check_start
 from gatehouse.keys import new_key
 from gatehouse.logs import log_config
 from gatehouse.migrating import migrate, unmigrated
-from gatehouse.openapi import check_openapi
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 
@@ -35,7 +35,6 @@ def load(service: "Service") -> FastAPI:
 def _check(app: FastAPI) -> Gatehouse:
     """What a start would refuse, refused before a server's own messages bury the line."""
     check_start(app)
-    check_openapi(app)
     core: Gatehouse = app.state.gatehouse
     return core
 
@@ -44,7 +43,8 @@ def dev(service: "Service", asked: argparse.Namespace) -> int:
     """First run: writes `.env` with a fresh key. Always: migrates, starts, reloads on a change."""
     if _write_env(Path(".env")):
         print("Wrote .env with a fresh key (mode 600). Keep it out of version control.")
-    _check(load(service))
+    app = load(service)
+    _check(app)
     if applied := migrate(service.settings().database_url, service.migrations):
         print(f"Migrated the database: {', '.join(applied)}.")
     print(f"API docs      http://{asked.host}:{asked.port}/docs")
@@ -53,7 +53,7 @@ def dev(service: "Service", asked: argparse.Namespace) -> int:
         service.app,
         reload=True,
         reload_dirs=[folder for folder in ("src", "gatehouse/src") if Path(folder).is_dir()],
-        **_options(asked, readable=True),
+        **_options(app, asked, readable=True),
     )
     return 0
 
@@ -61,18 +61,19 @@ def dev(service: "Service", asked: argparse.Namespace) -> int:
 def serve(service: "Service", asked: argparse.Namespace) -> int:
     """Starts only on a migrated database. Stops gracefully on SIGTERM."""
     _use_huge_pages()
-    core = _check(load(service))
+    app = load(service)
+    core = _check(app)
     with core.database.engine.connect() as connection:
         if unmigrated(connection, service.migrations):
             raise StartRefused(
                 f"The database is not migrated. Run first: {service.command} migrate"
             )
     core.database.close()
-    uvicorn.run(service.app, workers=asked.workers, **_options(asked, readable=False))
+    uvicorn.run(service.app, workers=asked.workers, **_options(app, asked, readable=False))
     return 0
 
 
-def _options(asked: argparse.Namespace, *, readable: bool) -> dict[str, Any]:
+def _options(app: FastAPI, asked: argparse.Namespace, *, readable: bool) -> dict[str, Any]:
     return {
         "factory": True,
         "host": asked.host,
@@ -82,6 +83,8 @@ def _options(asked: argparse.Namespace, *, readable: bool) -> dict[str, Any]:
         "proxy_headers": False,
         "server_header": False,
         "timeout_graceful_shutdown": GRACE,
+        # Without a websocket route an upgrade is an ordinary request, answered as one.
+        "ws": "auto" if has_websockets(app) else "none",
     }
 
 

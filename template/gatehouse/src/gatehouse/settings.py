@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from gatehouse.refusal import StartRefused
 
@@ -54,6 +56,8 @@ class Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise StartRefused("; ".join(_in_words(error))) from None
+        except UnicodeDecodeError:
+            raise StartRefused(".env is refused: it is not UTF-8 text. Save it as UTF-8.") from None
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Nothing: a settings object that is logged must not show a key or a database password."""
@@ -67,6 +71,14 @@ class Settings(BaseSettings):
             scheme = "postgresql+psycopg"
         if not separator or scheme not in ("sqlite", "postgresql+psycopg"):
             raise ValueError("give an SQLAlchemy URL: sqlite:///file.db or postgresql+psycopg://…")
+        try:
+            parsed = make_url(f"{scheme}://{rest}")
+        except (ArgumentError, ValueError):
+            raise ValueError("this URL cannot be read; escape a password as in a URL") from None
+        if scheme == "sqlite" and (parsed.database or ":memory:") == ":memory:":
+            raise ValueError("give a file: a database in memory is another one in each thread")
+        if "\x00" in url or "%00" in url:
+            raise ValueError("the URL may hold no NUL")
         return f"{scheme}://{rest}"
 
     @field_validator("public_base_url", "auth_issuer")
@@ -75,8 +87,7 @@ class Settings(BaseSettings):
         """RFC 8414 section 2: an issuer is a URL with no query and no fragment."""
         if not url:
             return url
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        if not _is_web_address(url):
             raise ValueError("give an http or https URL such as https://api.example.com")
         if "?" in url or "#" in url or any(c.isspace() for c in url):
             raise ValueError("give a URL with no query, fragment or blank")
@@ -93,7 +104,7 @@ class Settings(BaseSettings):
             raise ValueError(
                 "give the proxies' addresses or networks, such as 10.0.0.0/8, with commas between"
             ) from None
-        if any(network.prefixlen == 0 for network in networks):
+        if any(network.prefixlen == 0 for network in _collapsed(networks)):
             raise ValueError("this would trust every client; name the proxies' own addresses")
         return networks
 
@@ -107,10 +118,7 @@ class Settings(BaseSettings):
             parts = urlsplit(origin)
             if "*" in origin:
                 raise ValueError("* is refused: name each origin, such as https://app.example.com")
-            if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in (
-                "http",
-                "https",
-            ):
+            if origin != f"{parts.scheme}://{parts.netloc}" or not _is_web_address(origin):
                 raise ValueError("give origins such as https://app.example.com, with no path")
         return origins
 
@@ -127,6 +135,23 @@ class Settings(BaseSettings):
         known = {name.upper() for name in cls.model_fields}
         given = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
         return sorted(name for name in given - known if name.startswith("AUTH_"))
+
+
+def _is_web_address(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        return False
+    named = bool(parts.hostname) and "@" not in parts.netloc and port != 0
+    return parts.scheme in ("http", "https") and named
+
+
+def _collapsed(networks: tuple[Network, ...]) -> list[Network]:
+    """The same networks in as few as possible: two halves of everything are everything."""
+    four = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
+    six = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
+    return [*four, *six]
 
 
 def _items(text: str) -> list[str]:
