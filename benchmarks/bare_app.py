@@ -37,6 +37,7 @@ def main() -> None:
         log_config=log_config,
         proxy_headers=False,
         server_header=False,
+        ws="none",
     )
 
 

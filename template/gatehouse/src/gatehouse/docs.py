@@ -72,7 +72,11 @@ def add_docs(app: FastAPI) -> None:
 
 def _page(app: FastAPI) -> Endpoint:
     async def docs_page(_: Request) -> Response:
-        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": POLICY}
+        headers = {
+            "Cache-Control": "no-cache",
+            "Content-Security-Policy": POLICY,
+            "Cross-Origin-Opener-Policy": "same-origin",
+        }
         return HTMLResponse(PAGE.format(title=escape(app.title)), headers=headers)
 
     return docs_page

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from secrets import token_hex
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,17 +27,16 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
-Headers = list[tuple[bytes, bytes]]
+RawHeaders = list[tuple[bytes, bytes]]
 
-ALWAYS: Headers = [
+ALWAYS: RawHeaders = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 # Added where the answer does not bring its own: a page has its own policy and caching.
-UNLESS_SET: Headers = [
+UNLESS_SET: RawHeaders = [
     (b"cache-control", b"no-store"),
     (
         b"content-security-policy",
@@ -69,7 +69,7 @@ class Hardening:
         scope["gatehouse"] = self.core
         identity = _request_id(scope)
         request_id.set(identity.decode())
-        own: Headers = [*self.always, (b"x-request-id", identity)]
+        own: RawHeaders = [*self.always, (b"x-request-id", identity)]
 
         answered = False
 
@@ -87,7 +87,8 @@ class Hardening:
             await send(message)
 
         try:
-            self._check_once()
+            if not self.checked:
+                self._check()
             await self.app(scope, receive, send_completed)
         except ClientDisconnect:
             pass  # nobody is left to answer, and there is nothing to mend
@@ -96,14 +97,13 @@ class Hardening:
             if not answered and scope["type"] == "http":
                 await problem(500, UNEXPECTED)(scope, receive, send_completed)
 
-    def _check_once(self) -> None:
-        """For whoever runs the application without a start-up: no route is served unchecked."""
-        if not self.checked:
-            try:
-                self.check()
-            except StartRefused as refusal:
-                raise RuntimeError(str(refusal)) from None
-            self.checked = True
+    def _check(self) -> None:
+        """At the start-up, or at the first request where there was none: nothing is unchecked."""
+        try:
+            self.check()
+        except StartRefused as refusal:
+            raise RuntimeError(str(refusal)) from None
+        self.checked = True
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         failed = False
@@ -115,7 +115,7 @@ class Hardening:
             if message["type"] == "lifespan.startup.complete":
                 # Only now are the routes there that the owner's own start-up adds.
                 try:
-                    self._check_once()
+                    self._check()
                     await self.core.passwords.start()
                 except RuntimeError as refusal:
                     failed = True
@@ -135,7 +135,7 @@ def _refusable(scope: Scope) -> bool:
     return "websocket.http.response" in (scope.get("extensions") or {})
 
 
-def _completed(given: Iterable[tuple[bytes, bytes]], own: Headers) -> Headers:
+def _completed(given: Iterable[tuple[bytes, bytes]], own: RawHeaders) -> RawHeaders:
     """A route's headers with ours: each of ours once, whatever the route set."""
     headers = [header for header in given if header[0] not in OURS]
     present = [name for name, _ in headers]
@@ -152,45 +152,50 @@ class Limits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        size, chunked = 0, False
-        length = media_type = b""
+        size, has_body = 0, False
         for name, value in scope["headers"]:
             size += len(name) + len(value)
-            if name == b"content-length":
-                length = value.lstrip(b"0")
-            elif name == b"transfer-encoding":
-                chunked = True
-            elif name == b"content-type":
-                media_type += value
+            if name in _OF_A_BODY:
+                has_body = True
         if size > MAX_HEADERS:
             await problem(431, TOO_LARGE, _CLOSE)(scope, receive, send)
-        elif length.isdigit() and int(length[:20]) > MAX_BODY:
-            await problem(413, TOO_LARGE, _CLOSE)(scope, receive, send)
-        elif length and chunked:
-            # RFC 9112 section 6.1: two lengths are how one request is smuggled inside another.
-            await problem(400, "The request has two lengths.", _CLOSE)(scope, receive, send)
-        elif b"json" in media_type.lower():
-            await self.app(scope, _utf8_only(receive), send)
+        elif has_body:
+            await self._with_body(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
+    async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "").lstrip("0")
+        if length and "transfer-encoding" in headers:
+            # RFC 9112 section 6.1: two lengths are how one request is smuggled inside another.
+            await problem(400, "The request has two lengths.", _CLOSE)(scope, receive, send)
+        elif length.isdigit() and int(length[:20]) > MAX_BODY:
+            await problem(413, TOO_LARGE, _CLOSE)(scope, receive, send)
+        else:
+            is_json = any("json" in given.lower() for given in headers.getlist("content-type"))
+            await self.app(scope, _checked(receive, is_json), send)
 
+
+_OF_A_BODY = (b"content-length", b"transfer-encoding")
 _CLOSE = {"Connection": "close"}  # the rest of the request is not read
+_NO_UTF8 = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 
 
-def _utf8_only(receive: Receive) -> Receive:
-    """Refuse JSON in UTF-16 or UTF-32, which Python's parser would accept (RFC 8259 8.1)."""
-
-    first = True
+def _checked(receive: Receive, is_json: bool) -> Receive:
+    """Limit a body as it streams, and refuse JSON in UTF-16 or UTF-32, which Python's parser
+    would accept (RFC 8259 section 8.1)."""
+    size = 0
 
     async def checked() -> Message:
-        nonlocal first
+        nonlocal size
         message = await receive()
         body = message.get("body", b"")
-        marks = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
-        if b"\x00" in body or (first and body.startswith(marks)):
+        if is_json and (b"\x00" in body or (size == 0 and body.startswith(_NO_UTF8))):
             raise HTTPException(400, "The body is not JSON in UTF-8.")
-        first = first and not body
+        size += len(body)
+        if size > MAX_BODY:
+            raise HTTPException(413, TOO_LARGE, _CLOSE)
         return message
 
     return checked

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from gatehouse.database import Database
 from gatehouse.docs import add_docs
 from gatehouse.guards import check_routes
-from gatehouse.hardening import MAX_BODY, Hardening, Limits
+from gatehouse.hardening import Hardening, Limits
 from gatehouse.keys import BadKey, KeyRing, read_keys
 from gatehouse.logs import quiet_server_log
 from gatehouse.openapi import add_openapi, check_openapi
@@ -80,7 +80,6 @@ def install(
 def _harden(app: FastAPI, core: Gatehouse) -> None:
     """Put the outermost layers around whatever the application is when it starts."""
     build = app.build_middleware_stack
-    app.max_body_size = MAX_BODY
 
     def build_hardened() -> ASGIApp:
         app.debug = False  # a traceback is for the log, not for a client

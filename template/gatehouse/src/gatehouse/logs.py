@@ -46,10 +46,9 @@ class _WithoutSecrets(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.INFO and record.name != "uvicorn.access":
             return False
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args
-            )
+        args = record.args
+        if isinstance(args, tuple):
+            record.args = tuple([a.partition("?")[0] if type(a) is str else a for a in args])
         return True
 
 
