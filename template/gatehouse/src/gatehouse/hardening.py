@@ -27,16 +27,16 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
-RawHeaders = list[tuple[bytes, bytes]]
+RawHeader = tuple[bytes, bytes]
 
-ALWAYS: RawHeaders = [
+ALWAYS: list[RawHeader] = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 # Added where the answer does not bring its own: a page has its own policy and caching.
-UNLESS_SET: RawHeaders = [
+UNLESS_SET: list[RawHeader] = [
     (b"cache-control", b"no-store"),
     (
         b"content-security-policy",
@@ -45,6 +45,8 @@ UNLESS_SET: RawHeaders = [
 ]
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 OURS = frozenset({name for name, _ in [*ALWAYS, HSTS]} | {b"x-request-id"})
+_STARTS = ("http.response.start", "websocket.http.response.start")
+SPECIAL = OURS | {name for name, _ in UNLESS_SET}
 
 
 class Hardening:
@@ -69,21 +71,20 @@ class Hardening:
         scope["gatehouse"] = self.core
         identity = _request_id(scope)
         request_id.set(identity.decode())
-        own: RawHeaders = [*self.always, (b"x-request-id", identity)]
-
+        mark = (b"x-request-id", identity)
         answered = False
 
         async def send_completed(message: Message) -> None:
             nonlocal answered
-            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+            if not answered:
+                kind = message["type"]
+                if kind == "websocket.close" and _refusable(scope):
+                    # An answer like any other; the server's own would have no headers.
+                    await problem(404, NOTHING_HERE)(scope, receive, send_completed)
+                    return
                 answered = True
-                message["headers"] = _completed(message.get("headers", ()), own)
-            elif message["type"] == "websocket.accept":
-                answered = True
-            elif message["type"] == "websocket.close" and not answered and _refusable(scope):
-                # A refused upgrade is an answer like any other; the server's own has no headers.
-                await problem(404, NOTHING_HERE)(scope, receive, send_completed)
-                return
+                if kind in _STARTS:
+                    message["headers"] = self._completed(message.get("headers", ()), mark)
             await send(message)
 
         try:
@@ -96,6 +97,15 @@ class Hardening:
             log.exception("unhandled error in %s %a", scope.get("method", ""), scope["path"])
             if not answered and scope["type"] == "http":
                 await problem(500, UNEXPECTED)(scope, receive, send_completed)
+
+    def _completed(self, given: Iterable[RawHeader], mark: RawHeader) -> list[RawHeader]:
+        """A route's headers with ours: each of ours once, whatever the route set."""
+        headers = [*given]
+        names = {name for name, _ in headers}
+        if names.isdisjoint(SPECIAL):  # nearly every answer
+            return [*headers, *UNLESS_SET, *self.always, mark]
+        kept = [header for header in headers if header[0] not in OURS]
+        return [*kept, *(h for h in UNLESS_SET if h[0] not in names), *self.always, mark]
 
     def _check(self) -> None:
         """At the start-up, or at the first request where there was none: nothing is unchecked."""
@@ -133,13 +143,6 @@ class Hardening:
 def _refusable(scope: Scope) -> bool:
     """Whether the server lets an upgrade be answered in HTTP."""
     return "websocket.http.response" in (scope.get("extensions") or {})
-
-
-def _completed(given: Iterable[tuple[bytes, bytes]], own: RawHeaders) -> RawHeaders:
-    """A route's headers with ours: each of ours once, whatever the route set."""
-    headers = [header for header in given if header[0] not in OURS]
-    present = [name for name, _ in headers]
-    return [*headers, *(header for header in UNLESS_SET if header[0] not in present), *own]
 
 
 class Limits:
