@@ -47,7 +47,7 @@ class _WithoutSecrets(logging.Filter):
         if record.levelno < logging.INFO and record.name != "uvicorn.access":
             return False
         args = record.args
-        if isinstance(args, tuple) and any([type(a) is str and "?" in a for a in args]):
+        if isinstance(args, tuple) and any(type(a) is str and "?" in a for a in args):
             record.args = tuple([a.partition("?")[0] if type(a) is str else a for a in args])
         return True
 
