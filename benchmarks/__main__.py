@@ -5,6 +5,7 @@ temporary folder; the service is installed there by uv.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from benchmarks import logins, requests_per_second, starting
 from benchmarks.plan import FULL, QUICK
 from benchmarks.report import as_markdown, as_text
+from benchmarks.servers import cores
 from benchmarks.service import Command, Service, make_service, plain_environment, run, take_snapshot
 
 ACCOUNTS = 2
@@ -32,6 +34,7 @@ def main() -> int:
     plan = QUICK if asked.quick else FULL
     with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as name:
         folder = Path(name).resolve()
+        _warn_if_busy()
         _say("rendering and installing a service")
         (folder / "template").mkdir()
         template = take_snapshot(folder / "template", plain_environment(folder))
@@ -54,6 +57,13 @@ def main() -> int:
 
 def _say(doing: str) -> None:
     print(f"{time.monotonic() - BEGAN:5.0f} s  {doing}", file=sys.stderr, flush=True)
+
+
+def _warn_if_busy() -> None:
+    """Hash threads give way to all other work: where there is much, logins and p99 look bad."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > cores() / 4:
+        _say(f"the machine is busy (load average {load:.1f}): the targets are for an idle one")
 
 
 def _versions(service: Service) -> str:

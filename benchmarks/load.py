@@ -17,7 +17,7 @@ WATCHING = 16  # connections that a probe takes turns with
 STEP = 0.005  # seconds between two looks at whether a probe is over
 
 
-class WrongAnswer(Exception):
+class AnswerError(Exception):
     """The server answered something else than 200."""
 
 
@@ -44,15 +44,15 @@ class Connection:
     def receive(self) -> None:
         answer = self._socket.recv(65_536)
         if not answer.startswith(b"HTTP/1.1 200 "):
-            raise WrongAnswer(answer[:200])
+            raise AnswerError(answer[:200])
         missing = self._length - len(answer)
         while missing > 0:
             more = self._socket.recv(65_536)
             if not more:
-                raise WrongAnswer("closed")
+                raise AnswerError("closed")
             missing -= len(more)
         if missing < 0:
-            raise WrongAnswer("an answer of another length")
+            raise AnswerError("an answer of another length")
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -65,7 +65,7 @@ class Connection:
         while b"\r\n\r\n" not in answer:
             more = self._socket.recv(65_536)
             if not more:
-                raise WrongAnswer("closed")
+                raise AnswerError("closed")
             answer += more
         head, _, body = answer.partition(b"\r\n\r\n")
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
@@ -73,7 +73,7 @@ class Connection:
         while len(body) < length:
             body += self._socket.recv(65_536)
         if not head.startswith(b"HTTP/1.1 200 "):
-            raise WrongAnswer(answer[:200])
+            raise AnswerError(answer[:200])
         return len(head) + 4 + length
 
 

@@ -9,7 +9,7 @@ from time import monotonic
 from benchmarks.load import probe
 from benchmarks.plan import Plan
 from benchmarks.report import Row, compare, figure
-from benchmarks.servers import Server
+from benchmarks.servers import Server, cores
 from benchmarks.service import HERE, Command, Service, run, tuned
 from benchmarks.signing_in import log_in, log_in_many
 
@@ -95,7 +95,7 @@ def _memory(server: Server, idle: float | None) -> list[Row]:
     peak = server.memory("VmHWM")
     if idle is None or peak is None:
         return []
-    limit = idle + HASH_MEMORY * (server.cores + 2)
+    limit = idle + HASH_MEMORY * (cores() + 2)
     name = f"peak memory during {STORM} logins"
     target = f"≤ {figure(limit, 'MiB')}"
     return [Row(name, figure(idle, "MiB"), figure(peak, "MiB"), peak / idle, target, peak <= limit)]

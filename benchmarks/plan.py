@@ -20,18 +20,18 @@ class Plan:
 FULL = Plan(
     turn=0.5,
     turns=40,
-    hash_rounds=6,
-    hashes=32,
+    hash_rounds=5,
+    hashes=48,
     latency_rounds=3,
     idle=4,
     start_rounds=5,
     render_rounds=5,
 )
 QUICK = Plan(
-    turn=0.4,
-    turns=12,
+    turn=0.3,
+    turns=10,
     hash_rounds=2,
-    hashes=20,
+    hashes=16,
     latency_rounds=2,
     idle=2,
     start_rounds=2,

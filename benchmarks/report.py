@@ -1,11 +1,12 @@
 """Rows, and the two ways to show them."""
 
-import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
+
+from benchmarks.servers import cores
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,9 @@ def as_markdown(rows: Sequence[Row], versions: str, rate: float, quick: bool) ->
 
 def machine(versions: str) -> str:
     """Where and when: what a reader needs to judge the absolute figures."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parts = [
         datetime.now(UTC).date().isoformat(),
-        f"{cores} cores",
+        f"{cores()} cores",
         f"{platform.system()} {platform.machine()}",
         " ".join(platform.libc_ver()),
         f"Python {platform.python_version()}",

@@ -16,8 +16,13 @@ from benchmarks.load import HOST
 START = 60  # seconds that a server may take to answer
 
 
-class StartFailed(Exception):
+class StartError(Exception):
     """A server ended, or did not answer in time. Holds the end of its log."""
+
+
+def cores() -> int:
+    """The cores that this and what it starts may use: the servers' hash threads, too."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,6 @@ class Server:
             return None
         found = dict(line.split(":", 1) for line in status.splitlines())
         return int(found[field].split()[0]) / 1024
-
-    @property
-    def cores(self) -> int:
-        """The cores that it may use, and so its hash threads."""
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(self.pid))
-        return os.cpu_count() or 1
 
     def variable(self, name: str) -> str | None:
         """An environment variable that it runs with: `serve` starts itself again with another."""
@@ -98,7 +96,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         if _is_healthy(port):
             return
         time.sleep(0.002)
-    raise StartFailed(log.read_text(errors="replace")[-2000:])
+    raise StartError(log.read_text(errors="replace")[-2000:])
 
 
 def _is_healthy(port: int) -> bool:

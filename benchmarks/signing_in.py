@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from urllib.parse import urlencode
 
-from benchmarks.load import HOST, WAIT, WrongAnswer
+from benchmarks.load import HOST, WAIT, AnswerError
 
 Account = tuple[str, str]
 
@@ -24,7 +24,7 @@ def log_in(port: int, account: Account) -> str:
     finally:
         connection.close()
     if answer.status != 200:
-        raise WrongAnswer(answer.status, body[:200])
+        raise AnswerError(answer.status, body[:200])
     return str(json.loads(body)["access_token"])
 
 
