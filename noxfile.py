@@ -166,6 +166,17 @@ def render(session: nox.Session, combination: str) -> None:
 
 
 @nox.session
+@nox.parametrize("database", DATABASES, ids=DATABASES)
+def sessions(session: nox.Session, database: str) -> None:
+    """Refresh, log-out and keys over several real processes, a rotation and an outage included."""
+    install(session, "client", "postgresql")
+    service = Path(session.create_tmp()) / "service"
+    copy_template(session, service, f"--data=database={database}")
+    check = ("python", "tests/check_sessions.py", str(service), database, *session.posargs)
+    session.run(*check, env=OWN_ENVIRONMENT)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Render a service, start it, log in, call a protected route. `-- --help` lists options."""
     install(session, "copier")

@@ -91,7 +91,9 @@ def two_migrations_at_once(command: list[str], service: Path, environment: dict[
 
 
 @contextlib.contextmanager
-def serving(command: list[str], service: Path, environment: dict[str, str]) -> Iterator[str]:
+def serving(
+    command: list[str], service: Path, environment: dict[str, str], *options: str
+) -> Iterator[str]:
     """The service under `serve`; its log must be JSON lines without a secret."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -99,25 +101,36 @@ def serving(command: list[str], service: Path, environment: dict[str, str]) -> I
     log = service / "serve.log"
     with log.open("wb") as file:
         server = subprocess.Popen(
-            [*command, "serve", "--port", str(port)], cwd=service, env=environment, stderr=file
+            [*command, "serve", "--port", str(port), *options],
+            cwd=service,
+            env=environment,
+            stderr=file,
         )
     address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(server, address, log)
+        yield address
+    finally:
+        server.send_signal(signal.SIGTERM)
+        code = server.wait(15)
+    # uvicorn ends by the signal that it was sent, once it has shut down in good order.
+    if code not in (0, -signal.SIGTERM, 128 + signal.SIGTERM):
+        raise SystemExit(f"the service did not stop in good order:\n{log.read_text()}")
+    lines = log.read_text().splitlines()
+    for line in lines:
+        json.loads(line)
+    secrets = (PASSWORD, environment.get("AUTH_KEYS", PASSWORD))
+    if any(secret in log.read_text() for secret in secrets):
+        raise SystemExit("a secret stands in the log")
+    print(f"{len(lines)} lines of log, each of them JSON")
+
+
+def wait_for(server: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
     end = time.monotonic() + PATIENCE
     while not ready(address):
         if server.poll() is not None or time.monotonic() > end:
             raise SystemExit(f"the service did not start:\n{log.read_text()}")
         time.sleep(0.1)
-    yield address
-    server.send_signal(signal.SIGTERM)
-    # uvicorn ends by the signal that it was sent, once it has shut down in good order.
-    if server.wait(15) not in (0, -signal.SIGTERM, 128 + signal.SIGTERM):
-        raise SystemExit(f"the service did not stop in good order:\n{log.read_text()}")
-    lines = log.read_text().splitlines()
-    for line in lines:
-        json.loads(line)
-    if PASSWORD in log.read_text() or environment["AUTH_KEYS"] in log.read_text():
-        raise SystemExit("a secret stands in the log")
-    print(f"{len(lines)} lines of log, each of them JSON")
 
 
 def ready(address: str) -> bool:

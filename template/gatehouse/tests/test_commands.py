@@ -5,18 +5,20 @@ import sqlite3
 import stat
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import select
+import time_machine
+from sqlmodel import col, select
 
-from gatehouse import commands, passwords
+from gatehouse import commands, passwords, utc_now
 from gatehouse.keys import read_keys
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
-from gatehouse.tables import User
-from gatehouse.testing import SignIn
+from gatehouse.tables import AuditEvent, LoginSession, User
+from gatehouse.testing import CreateUser, SignIn
 
 Run = Callable[..., int]
 PASSWORD = "correct horse battery staple"
@@ -60,10 +62,16 @@ def run(
         ["migrate"],
         ["keys"],
         ["keys", "new"],
+        ["keys", "rotate"],
+        ["keys", "list"],
         ["token"],
         ["token", "inspect"],
         ["user"],
         ["user", "create"],
+        ["user", "disable"],
+        ["user", "enable"],
+        ["user", "end-sessions"],
+        ["cleanup"],
     ],
 )
 def test_every_command_explains_itself(
@@ -255,6 +263,89 @@ def test_an_address_is_taken_once(
     assert run("user", "create", "bob@example.com", stdin=PASSWORD) == 0
     assert run("user", "create", again, stdin=PASSWORD) == 1
     assert "exists already" in capsys.readouterr().err
+
+
+# --- user disable, enable, end-sessions; cleanup
+
+
+def test_a_disabled_user_is_out_and_an_enabled_one_may_come_back(
+    run: Run, core: Gatehouse, sign_in: SignIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    me = sign_in(email="bob@example.com")
+    assert run("user", "disable", "Bob@example.com") == 0
+    assert "ended 1 sessions" in capsys.readouterr().out
+    core.revocation._read_at = core.revocation._tried_at = float("-inf")
+    assert me.get("/auth/sessions").status_code == 401
+    with core.database.read() as session:
+        assert not session.exec(select(User)).one().is_active
+    assert run("user", "enable", "bob@example.com") == 0
+    with core.database.read() as session:
+        assert session.exec(select(User)).one().is_active
+        events = [
+            row.event for row in session.exec(select(AuditEvent).order_by(col(AuditEvent.time)))
+        ]
+    assert events == ["user_disabled", "user_enabled"]
+
+
+def test_the_last_active_administrator_cannot_be_disabled(
+    run: Run, core: Gatehouse, create_user: CreateUser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_user("one@example.com", role="admin")
+    create_user("two@example.com", role="admin")
+    assert run("user", "disable", "one@example.com") == 0
+    capsys.readouterr()
+    assert run("user", "disable", "two@example.com") == 1
+    assert "last active administrator" in capsys.readouterr().err
+    with core.database.read() as session:
+        active = session.exec(select(User).where(col(User.is_active))).all()
+    assert [user.email for user in active] == ["two@example.com"]
+
+
+@pytest.mark.parametrize("command", ["disable", "enable", "end-sessions"])
+def test_an_address_without_an_account_is_said(
+    run: Run, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    for address in ("nobody@example.com", "no address"):
+        assert run("user", command, address) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("Nothing was changed")
+
+
+def test_sessions_end_for_one_or_for_everyone(
+    run: Run, core: Gatehouse, sign_in: SignIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bob, eve = sign_in(email="bob@example.com"), sign_in()
+
+    def opened() -> list[int]:
+        core.revocation._read_at = core.revocation._tried_at = float("-inf")
+        return [client.get("/auth/sessions").status_code for client in (bob, eve)]
+
+    assert run("user", "end-sessions") == 1
+    assert run("user", "end-sessions", "bob@example.com", "--all") == 1
+    assert opened() == [200, 200]
+    assert run("user", "end-sessions", "bob@example.com") == 0
+    assert opened() == [401, 200]
+    capsys.readouterr()
+    assert run("user", "end-sessions", "--all") == 0
+    assert "Ended 1 sessions" in capsys.readouterr().out
+    assert opened() == [401, 401]
+
+
+def test_cleanup_deletes_all_that_is_over(
+    run: Run,
+    core: Gatehouse,
+    sign_in: SignIn,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("gatehouse.cleaning.BATCH", 2)
+    for _ in range(5):
+        sign_in()
+    with time_machine.travel(utc_now() + timedelta(days=31), tick=False):
+        assert run("cleanup") == 0
+    assert "Deleted or emptied 5 rows" in capsys.readouterr().out
+    with core.database.read() as session:
+        assert session.exec(select(LoginSession)).all() == []
 
 
 # --- dev

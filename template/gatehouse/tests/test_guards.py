@@ -1,15 +1,17 @@
 """Guards: a route is guarded or public, or the service does not start."""
 
+import time
 from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
+import time_machine
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from sqlmodel import select
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
-from gatehouse import Caller, CurrentUser, public, requires
+from gatehouse import Caller, CurrentUser, public, recent_login, requires
 from gatehouse.install import check_start
 from gatehouse.refusal import StartRefused
 from gatehouse.routes.health import read_health
@@ -207,6 +209,22 @@ def test_guards_work_in_a_mounted_application(app: FastAPI, sign_in: SignIn, sco
 
     app.mount("/probe", inner)
     assert sign_in(email="bob@example.com").get("/probe/me").json() == "bob@example.com"
+
+
+def test_a_recent_login_is_asked_for_where_a_route_says_so(app: FastAPI, sign_in: SignIn) -> None:
+    @app.get("/probe/recent")
+    async def read_recent(caller: Annotated[Caller, recent_login(minutes=5)]) -> str:
+        return str(caller.user_id)
+
+    check_start(app)
+    me = sign_in()
+    assert me.get("/probe/recent").status_code == 200
+    with time_machine.travel(time.time() + 301, tick=False):
+        answer = me.get("/probe/recent")
+        assert me.get("/auth/sessions").status_code == 200
+    assert answer.status_code == 401
+    challenge = 'Bearer error="insufficient_user_authentication", max_age=300'
+    assert answer.headers["www-authenticate"] == challenge
 
 
 def test_a_websocket_is_guarded_like_a_route(app: FastAPI, sign_in: SignIn, scope: str) -> None:

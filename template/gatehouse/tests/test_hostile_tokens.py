@@ -85,7 +85,7 @@ def test_a_key_long_enough_for_another_algorithm_keeps_to_its_own() -> None:
     for algorithm in ("HS384", "HS512"):
         claims = jwt.decode(good, options={"verify_signature": False})
         header = {"typ": "at+jwt", "kid": only.kid}
-        other = jwt.encode(claims, only.secret, algorithm=algorithm, headers=header)
+        other = jwt.encode(claims, only.signing, algorithm=algorithm, headers=header)
         with pytest.raises(BadAccessToken):
             tokens.read(other)
 

@@ -62,7 +62,7 @@ def test_a_login_answers_as_oauth_says(client: TestClient, create_user: CreateUs
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["pragma"] == "no-cache"
     body = answer.json()
-    assert set(body) == {"access_token", "token_type", "expires_in", "scope"}
+    assert set(body) == {"access_token", "token_type", "expires_in", "refresh_token", "scope"}
     assert body["token_type"] == "Bearer"
     assert body["expires_in"] == 1800
 
@@ -453,9 +453,14 @@ def test_a_locked_database_is_answered_with_503(
     if core.database.engine.dialect.name != "sqlite":
         pytest.skip("needs SQLite: PostgreSQL has no lock on the whole database")
     create_user("bob@example.com")
-    core.database.engine.dispose()
-    event.listen(core.database.engine, "connect", lambda c, _: c.execute("PRAGMA busy_timeout = 1"))
-    path = core.database.engine.url.database
+    engine = core.database.engine
+
+    def impatient(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA busy_timeout = 1")
+
+    engine.dispose()
+    event.listen(engine, "connect", impatient)
+    path = engine.url.database
     assert path
     other = sqlite3.connect(path, isolation_level=None)
     try:
@@ -463,6 +468,8 @@ def test_a_locked_database_is_answered_with_503(
         answer = log_in(client, "bob@example.com")
     finally:
         other.close()
+        event.remove(engine, "connect", impatient)
+        engine.dispose()
     assert answer.status_code == 503
     assert "retry-after" in answer.headers
     assert log_in(client, "bob@example.com").status_code == 200

@@ -106,6 +106,23 @@ def test_an_env_file_in_another_encoding_is_refused_in_one_line(
         Settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("AUTH_KEYS_FILE", "keys", "AUTH_KEYS and AUTH_KEYS_FILE are both set"),
+        ("AUTH_SESSION_IDLE_DAYS", "30", "AUTH_SESSION_IDLE_DAYS is longer"),
+        ("AUTH_REVOCATION_MAX_STALE_SECONDS", "1", "AUTH_REVOCATION_MAX_STALE_SECONDS is shorter"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(
+    auth_key: str, monkeypatch: pytest.MonkeyPatch, name: str, value: str, word: str
+) -> None:
+    monkeypatch.setenv("AUTH_SESSION_DAYS", "20")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(StartRefused, match=word):
+        Settings()
+
+
 def test_a_misspelt_setting_is_told(
     create_app: Callable[[], FastAPI],
     auth_key: str,

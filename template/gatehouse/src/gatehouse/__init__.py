@@ -1,7 +1,7 @@
 """The login of this service. These names are all that a service imports; a test freezes them."""
 
 from gatehouse.commands import run
-from gatehouse.guards import Caller, CurrentUser, public, requires
+from gatehouse.guards import Caller, CurrentUser, public, recent_login, requires
 from gatehouse.install import install
 from gatehouse.paging import Cursor, page_of
 from gatehouse.settings import Settings
@@ -21,6 +21,7 @@ __all__ = [
     "install",
     "page_of",
     "public",
+    "recent_login",
     "requires",
     "run",
     "utc_now",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gatehouse import users
 from gatehouse.addresses import BadAddress, normalise
+from gatehouse.audit import COMMAND, record
 from gatehouse.migrating import unmigrated
 from gatehouse.passwords import WeakPassword, check_new_password
 from gatehouse.refusal import StartRefused
@@ -40,6 +41,7 @@ def create(service: "Service", asked: argparse.Namespace) -> int:
             user = users.create_user(
                 session, email=asked.email, password_hash=password_hash, role=role
             )
+            record(session, "user_created", COMMAND, user_id=user.id)
     except (BadAddress, WeakPassword, users.AddressTaken) as error:
         raise StartRefused(f"No account was made: {error}") from None
     print(f"Made the account {user.email} with the role {role}. Log in at POST /auth/token.")

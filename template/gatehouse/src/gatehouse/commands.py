@@ -10,8 +10,8 @@ from pathlib import Path
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from gatehouse import accounting, inspecting, serving
-from gatehouse.keys import new_key
+from gatehouse import accounting, administering, inspecting, rotating, serving
+from gatehouse.keys import ALGORITHMS
 from gatehouse.migrating import migrate
 from gatehouse.refusal import StartRefused
 from gatehouse.settings import Settings
@@ -89,10 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         server.add_argument("--port", type=_port, default=8000, help="port to bind (%(default)s)")
     serve.add_argument("--workers", type=_count, default=1, help="processes (%(default)s)")
     _add(commands, "migrate", _migrate, "bring the database's tables up to date")
-    keys = commands.add_parser("keys", help="keys that sign access tokens").add_subparsers(
-        metavar="COMMAND", required=True
-    )
-    _add(keys, "new", _new_key, "print a fresh key, alone on standard output")
+    _add_keys(commands)
     token = commands.add_parser("token", help="access tokens").add_subparsers(
         metavar="COMMAND", required=True
     )
@@ -103,7 +100,27 @@ def _parser() -> argparse.ArgumentParser:
     create = _add(user, "create", accounting.create, "make an account; asks for its password")
     create.add_argument("email", metavar="EMAIL", help="its e-mail address, counted as verified")
     create.add_argument("--admin", action="store_true", help="give it the role admin")
+    for name, handler, about in (
+        ("disable", administering.disable, "let an account log in no more, and end its sessions"),
+        ("enable", administering.enable, "let a disabled account log in again"),
+    ):
+        _add(user, name, handler, about).add_argument("email", metavar="EMAIL", help="its address")
+    end = _add(user, "end-sessions", administering.end_sessions, "log an account out everywhere")
+    end.add_argument("email", metavar="EMAIL", nargs="?", help="its address")
+    end.add_argument("--all", action="store_true", help="everyone, at once")
+    _add(commands, "cleanup", administering.cleanup, "delete expired rows and old addresses")
     return parser
+
+
+def _add_keys(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    keys = commands.add_parser("keys", help="keys that sign access tokens").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    new = _add(keys, "new", rotating.new, "print a fresh key, alone on standard output")
+    new.add_argument("--alg", choices=ALGORITHMS, default="HS256", help="(%(default)s)")
+    rotate = _add(keys, "rotate", rotating.rotate, "do the next step of a rotation, if it is safe")
+    rotate.add_argument("--alg", choices=ALGORITHMS, help="of the new key (that of the old one)")
+    _add(keys, "list", rotating.list_keys, "show the keys in force, by id, without the keys")
 
 
 def _add(
@@ -136,13 +153,4 @@ def _migrate(service: Service, _: argparse.Namespace) -> int:
     for revision in applied:
         print(f"applied {revision}")
     print(f"The database is up to date. {len(applied)} migrations were applied.")
-    return 0
-
-
-def _new_key(service: Service, _: argparse.Namespace) -> int:
-    print(new_key())
-    print(
-        "An HS256 key of 32 random bytes. Set it as AUTH_KEYS, keep it out of version control.",
-        file=sys.stderr,
-    )
     return 0

@@ -1,6 +1,7 @@
 """Who is calling, and what may they do. Every route has a guard, or says that it is public."""
 
 import inspect
+import time
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
@@ -14,6 +15,7 @@ from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 
 from gatehouse import users
 from gatehouse.refusal import StartRefused
+from gatehouse.revocation import RevocationStale
 from gatehouse.state import Core, Gatehouse
 from gatehouse.tables import User
 from gatehouse.tokens import AccessToken, BadAccessToken
@@ -28,6 +30,10 @@ BAD_TOKEN = HTTPException(
     "The access token is not valid.",
     {"WWW-Authenticate": 'Bearer error="invalid_token"'},
 )
+
+
+# Nobody can say who has logged out while the database is away for long: nobody is let in.
+NOT_KNOWN = HTTPException(503, "The service cannot tell who has logged out; try again.")
 
 
 class AccessTokenGuard(OAuth2PasswordBearer):
@@ -45,6 +51,11 @@ class AccessTokenGuard(OAuth2PasswordBearer):
             token = core.tokens.read(bearer_token(connection))
         except BadAccessToken:
             raise BAD_TOKEN from None
+        try:
+            if await core.revocation.has_ended(token.session_id):
+                raise BAD_TOKEN
+        except RevocationStale:
+            raise NOT_KNOWN from None
         if not token.scopes.issuperset(needed.scopes):
             raise insufficient_scope(needed.scopes)
         return token
@@ -61,6 +72,27 @@ def bearer_token(connection: HTTPConnection) -> str:
     if len(given) > 1 or not token:
         raise BAD_TOKEN
     return cast(bytes, token).decode("latin-1")
+
+
+class RecentLoginGuard(AccessTokenGuard):
+    """A guard that also asks when a password was last shown (RFC 9470)."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(tokenUrl="auth/token", scheme_name="password", auto_error=False)
+        self.seconds = seconds
+
+    async def __call__(  # type: ignore[override]
+        self, connection: HTTPConnection, needed: SecurityScopes
+    ) -> AccessToken:
+        token = await super().__call__(connection, needed)
+        if time.time() - token.auth_time > self.seconds:
+            challenge = 'Bearer error="insufficient_user_authentication"'
+            raise HTTPException(
+                401,
+                "This needs a login of late: log in again with your password.",
+                {"WWW-Authenticate": f"{challenge}, max_age={self.seconds}"},
+            )
+        return token
 
 
 def insufficient_scope(needed: Sequence[str]) -> HTTPException:
@@ -86,13 +118,22 @@ def requires(*scopes: str) -> Any:
     return Security(guard, scopes=list(scopes))
 
 
+def recent_login(minutes: int = 5, *, scopes: Sequence[str] = ()) -> Any:
+    """A guard that asks for a login within that time, for what is worth a password.
+
+    `caller: Annotated[Caller, recent_login(minutes=5)]`. A token that was refreshed keeps the
+    time of its login.
+    """
+    return Security(RecentLoginGuard(minutes * 60), scopes=list(scopes))
+
+
 async def load_current_user(caller: Caller, core: Core) -> User:
     """The caller's row, read now: sees a disabled account or an ended session at once."""
 
     def load() -> User | None:
         with core.database.read() as session:
             return users.find_live_user(
-                session, user_id=caller.user_id, session_id=caller.session_id
+                session, user_id=caller.user_id, session_id=caller.session_id, idle=core.lives.idle
             )
 
     user = await run_in_threadpool(load)
@@ -154,7 +195,7 @@ def _lost_user(dependant: Dependant, endpoint: Any) -> str | None:
     calls = {inner.name: inner.call for inner in dependant.dependencies}
     for name, hint in get_type_hints(inspect.unwrap(endpoint), include_extras=True).items():
         wanted = [getattr(found, "dependency", None) for found in getattr(hint, "__metadata__", ())]
-        if load_current_user in wanted and calls.get(name) is guard:
+        if load_current_user in wanted and isinstance(calls.get(name), AccessTokenGuard):
             return name
     return None
 
@@ -170,7 +211,7 @@ def has_websockets(router: Any) -> bool:
 
 def _guards(dependant: Dependant) -> Iterator[Sequence[str]]:
     """The scopes that each guard among a route's dependencies asks for."""
-    if dependant.call is guard:
+    if isinstance(dependant.call, AccessTokenGuard):
         yield [*(dependant.parent_oauth_scopes or ()), *(dependant.own_oauth_scopes or ())]
     for inner in dependant.dependencies:
         yield from _guards(inner)

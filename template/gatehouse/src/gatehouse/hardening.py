@@ -8,7 +8,6 @@ import gc
 import logging
 import re
 from collections.abc import Callable, Iterable
-from contextvars import ContextVar
 from secrets import token_hex
 
 from starlette.datastructures import Headers
@@ -18,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatehouse.problems import NOTHING_HERE, TOO_LARGE, UNEXPECTED, problem
 from gatehouse.refusal import StartRefused
+from gatehouse.request_ids import request_id
 from gatehouse.state import Gatehouse
 
 log = logging.getLogger("gatehouse.errors")
@@ -25,8 +25,6 @@ log = logging.getLogger("gatehouse.errors")
 MAX_BODY = 64 * 1024  # bytes
 MAX_HEADERS = 64 * 1024  # bytes; httptools, unlike h11, has no limit of its own
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 RawHeader = tuple[bytes, bytes]
 
@@ -131,7 +129,7 @@ class Hardening:
                 # Only now are the routes there that the owner's own start-up adds.
                 try:
                     self._check()
-                    await self.core.passwords.start()
+                    await self.core.start()
                     # What is there now stays: a full collection of it would halt every request
                     # for some 30 ms, again and again.
                     gc.collect()
@@ -145,8 +143,7 @@ class Hardening:
         try:
             await self.app(scope, receive, send_checked)
         finally:
-            self.core.passwords.close()
-            self.core.database.close()
+            await self.core.stop()
 
 
 def _refusable(scope: Scope) -> bool:

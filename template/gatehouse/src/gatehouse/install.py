@@ -10,17 +10,21 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from gatehouse.cleaning import Timer
 from gatehouse.database import Database
 from gatehouse.docs import add_docs
 from gatehouse.guards import check_routes
 from gatehouse.hardening import Hardening, Limits
+from gatehouse.key_file import read_key_file
 from gatehouse.keys import BadKey, KeyRing, read_keys
 from gatehouse.logs import quiet_server_log
 from gatehouse.openapi import add_openapi, check_openapi
 from gatehouse.passwords import Passwords
 from gatehouse.problems import add_problem_handlers
 from gatehouse.refusal import StartRefused
-from gatehouse.routes import accounts, health, token
+from gatehouse.reloading import KeyReloader
+from gatehouse.revocation import Revocation
+from gatehouse.routes import accounts, discovery, health, sessions, token
 from gatehouse.settings import Settings
 from gatehouse.state import Gatehouse
 from gatehouse.tokens import Tokens
@@ -46,28 +50,39 @@ def install(
     _check_roles(roles, scopes)
     for variable in settings.unknown_variables():
         log.warning("%s is not a setting of this service: it has no effect", variable)
+    database = Database(settings.database_url)
+    tokens = Tokens(
+        ring=key_ring(name, settings),
+        issuer=settings.auth_issuer,
+        audience=settings.auth_audience,
+        client_id=name,
+        lifetime=settings.auth_access_token_seconds,
+    )
+    path, seconds = settings.auth_keys_file, settings.auth_keys_reload_seconds
     core = Gatehouse(
         name=name,
         settings=settings,
         roles=roles,
         scopes=scopes,
         migrations=migrations,
-        database=Database(settings.database_url),
+        database=database,
         passwords=Passwords(
             concurrency=settings.auth_hash_concurrency, queue=settings.auth_hash_queue
         ),
-        tokens=Tokens(
-            ring=_key_ring(name, settings),
-            issuer=settings.auth_issuer,
-            audience=settings.auth_audience,
-            client_id=name,
+        tokens=tokens,
+        revocation=Revocation(
+            database,
+            interval=settings.auth_revocation_seconds,
+            max_stale=settings.auth_revocation_max_stale_seconds,
             lifetime=settings.auth_access_token_seconds,
         ),
+        cleaning=Timer(),
+        reloader=KeyReloader(path, seconds=seconds, tokens=tokens) if path else None,
     )
     app.state.gatehouse = core
     app.router.redirect_slashes = False  # a redirect would send a password on to any Host
     app.router.routes[:] = [route for route in app.router.routes if not _is_fastapi_docs(route)]
-    for routes in (token, accounts, health):
+    for routes in (token, sessions, accounts, discovery, health):
         app.include_router(routes.router)
     add_problem_handlers(app)
     add_openapi(app)
@@ -108,12 +123,15 @@ def check_start(app: FastAPI) -> None:
         add_problem_handlers(inner)
 
 
-def _key_ring(name: str, settings: Settings) -> KeyRing:
+def key_ring(name: str, settings: Settings) -> KeyRing:
+    """The keys that are set. Raises `StartRefused`, which names the variable; `name` runs us."""
+    path = settings.auth_keys_file
     try:
-        return read_keys(settings.auth_keys.get_secret_value())
+        return read_key_file(path) if path else read_keys(settings.auth_keys.get_secret_value())
     except BadKey as error:
+        variable = "AUTH_KEYS_FILE" if path else "AUTH_KEYS"
         raise StartRefused(
-            f"AUTH_KEYS is refused: {error}. Make a key with: {name} keys new"
+            f"{variable} is refused: {error}. Make a key with: {name} keys new"
         ) from None
 
 

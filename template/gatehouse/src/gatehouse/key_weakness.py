@@ -47,6 +47,10 @@ def weakness(text: str) -> str | None:
 
 def _is_der(_: str, secret: bytes) -> bool:
     """The body of a PEM without its first and last line: a public one is known to everyone."""
+    if secret.startswith(b"\x30\x82") and int.from_bytes(secret[2:4]) == len(secret) - 4:
+        return True  # one sequence of a certificate's size
+    if secret.startswith((b"\0\0\0", b"openssh-key")):  # an SSH key's form
+        return True
     for load in (load_der_public_key, lambda der: load_der_private_key(der, None)):
         try:
             load(secret)
@@ -109,7 +113,7 @@ def _reads_as_text(text: str, secret: bytes) -> bool:
 
 
 _PATTERNS: tuple[tuple[str, Callable[[str, bytes], bool]], ...] = (
-    ("is the body of a PEM key; give it with its BEGIN and END lines", _is_der),
+    ("is the body of a PEM or SSH key; give a PEM with its BEGIN and END lines", _is_der),
     ("repeats one pattern and is not random", _repeats),
     ("is sequential and not random", _runs),
     ("has too few different bytes to be random", _few_values),

@@ -5,7 +5,7 @@ import logging
 import time
 from typing import Any
 
-from gatehouse.hardening import request_id
+from gatehouse.request_ids import request_id
 
 
 class PlainFormatter(logging.Formatter):
@@ -31,6 +31,7 @@ class JsonFormatter(PlainFormatter):
             "message": record.getMessage(),
             "request_id": request_id.get(),
         }
+        entry |= getattr(record, "fields", {})
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return json.dumps(entry)

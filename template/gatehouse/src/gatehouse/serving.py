@@ -90,7 +90,7 @@ def _options(app: FastAPI, asked: argparse.Namespace, *, readable: bool) -> dict
 
 def _write_env(path: Path) -> bool:
     """Make `.env` if there is none and no key is set. An existing file is never touched."""
-    if "AUTH_KEYS" in os.environ:
+    if "AUTH_KEYS" in os.environ or os.environ.get("AUTH_KEYS_FILE"):
         return False
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

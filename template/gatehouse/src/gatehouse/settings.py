@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
@@ -37,11 +38,18 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///service.db"
     public_base_url: str = "http://127.0.0.1:8000"
     auth_keys: SecretStr = SecretStr("")
+    auth_keys_file: Path | None = None
+    # How old a worker's keys may be; the file is read again by each worker for itself.
+    auth_keys_reload_seconds: int = Field(default=60, ge=1, le=60)
     auth_issuer: str = ""
     auth_audience: str = ""
     auth_access_token_seconds: int = Field(default=1800, ge=1, le=86_400)
     # NIST SP 800-63B-4 section 2.1.3: a session at this level ends after 30 days at the latest.
     auth_session_days: int = Field(default=30, ge=1, le=30)
+    auth_session_idle_days: int = Field(default=14, ge=1, le=30)
+    auth_refresh_grace_seconds: int = Field(default=10, ge=0, le=60)
+    auth_revocation_seconds: int = Field(default=5, ge=1, le=60)
+    auth_revocation_max_stale_seconds: int = Field(default=60, ge=1, le=3_600)
     # ASVS 6.2.1: never under 8, whatever else protects the account.
     auth_password_min_length: int = Field(default=15, ge=8, le=256)
     auth_require_verified_email: bool = True
@@ -123,6 +131,18 @@ class Settings(BaseSettings):
         return origins
 
     @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.auth_keys_file is not None and self.auth_keys.get_secret_value():
+            raise ValueError("AUTH_KEYS and AUTH_KEYS_FILE are both set; keep one of them")
+        if self.auth_session_idle_days > self.auth_session_days:
+            raise ValueError("AUTH_SESSION_IDLE_DAYS is longer than AUTH_SESSION_DAYS")
+        if self.auth_revocation_max_stale_seconds < self.auth_revocation_seconds:
+            raise ValueError(
+                "AUTH_REVOCATION_MAX_STALE_SECONDS is shorter than AUTH_REVOCATION_SECONDS"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _follow_the_base_url(self) -> Self:
         issuer = self.auth_issuer or self.public_base_url
         object.__setattr__(self, "auth_issuer", issuer)
@@ -160,5 +180,5 @@ def _items(text: str) -> list[str]:
 
 def _in_words(error: ValidationError) -> Iterable[str]:
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
-        name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
-        yield f"{name} is refused: {problem['msg'].removeprefix('Value error, ')}"
+        text = problem["msg"].removeprefix("Value error, ")
+        yield f"{str(problem['loc'][0]).upper()} is refused: {text}" if problem["loc"] else text

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -10,7 +11,11 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from gatehouse import database
+from gatehouse.cleaning import Timer
 from gatehouse.passwords import Passwords
+from gatehouse.refresh import Lives
+from gatehouse.reloading import KeyReloader
+from gatehouse.revocation import Revocation
 from gatehouse.settings import Settings
 from gatehouse.tokens import Tokens
 
@@ -27,6 +32,30 @@ class Gatehouse:
     database: database.Database
     passwords: Passwords
     tokens: Tokens
+    revocation: Revocation
+    cleaning: Timer
+    reloader: KeyReloader | None
+
+    async def start(self) -> None:
+        """What a process does before its first request."""
+        await self.passwords.start()
+        if self.reloader:
+            self.reloader.start()
+
+    async def stop(self) -> None:
+        """What it does after its last one. It may be started again."""
+        if self.reloader:
+            await self.reloader.stop()
+        self.passwords.close()
+        self.database.close()
+
+    @property
+    def lives(self) -> Lives:
+        """How long sessions and refresh tokens live."""
+        return Lives(
+            grace=timedelta(seconds=self.settings.auth_refresh_grace_seconds),
+            idle=timedelta(days=self.settings.auth_session_idle_days),
+        )
 
 
 # These are async although they wait for nothing: FastAPI would run a plain function in a thread.

@@ -68,7 +68,55 @@ class LoginSession(_Quiet, table=True):
     ip: str
 
 
-CORE_TABLES = frozenset({"gatehouse_user", "gatehouse_login_session"})
+class RefreshToken(_Quiet, table=True):
+    """A token of a session's chain. The one that is not retired is the one to use next."""
+
+    __tablename__ = "gatehouse_refresh_token"
+
+    digest: str = Field(primary_key=True)
+    session_id: UUID = Field(
+        foreign_key="gatehouse_login_session.id", ondelete="CASCADE", index=True
+    )
+    retired_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    sealed_successor: bytes | None = None
+
+
+class EndedSession(_Quiet, table=True):
+    """A session that was ended while access tokens of it may still be about.
+
+    It refers to nothing: it must outlive the session and the user.
+    """
+
+    __tablename__ = "gatehouse_ended_session"
+
+    session_id: UUID = Field(primary_key=True)
+    ended_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class AuditEvent(_Quiet, table=True):
+    """A security event. It refers to nothing: it must outlive what it tells of."""
+
+    __tablename__ = "gatehouse_audit_event"
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    time: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime, index=True)
+    event: str
+    user_id: UUID | None = Field(default=None, index=True)
+    session_id: UUID | None = None
+    ip: str
+    user_agent: str
+    request_id: str
+
+
+CORE_TABLES = frozenset(
+    {
+        "gatehouse_user",
+        "gatehouse_login_session",
+        "gatehouse_refresh_token",
+        "gatehouse_ended_session",
+        "gatehouse_audit_event",
+    }
+)
 
 
 def core_metadata() -> MetaData:

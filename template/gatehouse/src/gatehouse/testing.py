@@ -22,6 +22,7 @@ from sqlmodel import SQLModel
 from starlette.testclient import TestClient
 
 from gatehouse import passwords, sessions, users
+from gatehouse.audit import COMMAND
 from gatehouse.keys import new_key
 from gatehouse.migrating import migrate
 from gatehouse.settings import Settings
@@ -211,8 +212,7 @@ def sign_in(app: FastAPI, core: Gatehouse, _running: TestClient) -> SignIn:
                 user_id=user.id,
                 scopes=granted,
                 days=1,
-                user_agent="test",
-                ip="",
+                origin=COMMAND,
             )
         token = core.tokens.issue(user_id=user.id, session_id=opened.id, scopes=granted)
         signed_in = _client(app, _running)

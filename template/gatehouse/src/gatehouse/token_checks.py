@@ -104,7 +104,7 @@ def _check_signature(_: Expected, candidate: Candidate) -> None:
     key = _need(candidate.key)
     jwt.decode_complete(
         candidate.text,
-        key.secret,
+        key.verifying,
         algorithms=[key.algorithm],  # the key's own, whatever the header says
         options={
             "enforce_minimum_key_length": True,

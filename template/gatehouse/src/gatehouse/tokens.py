@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from uuid import UUID, uuid4
 
@@ -33,8 +33,8 @@ class AccessToken:
 class Tokens:
     """Issues and reads the access tokens of one service.
 
-    `lifetime` is in seconds. `read` remembers tokens that it has verified, by their digest;
-    a new ring makes a new `Tokens`, so a withdrawn key's tokens are forgotten with it.
+    `lifetime` is in seconds. `read` remembers tokens that it has verified, by their digest,
+    until `use` brings another ring: the tokens of a withdrawn key are forgotten with it.
     """
 
     def __init__(
@@ -44,8 +44,21 @@ class Tokens:
         self.client_id = client_id
         self._verified: dict[bytes, AccessToken] = {}
 
-    def issue(self, *, user_id: UUID, session_id: UUID, scopes: Iterable[str]) -> str:
-        """A new access token for a user who has just shown a password."""
+    def use(self, ring: KeyRing) -> None:
+        """From now on these keys. Every remembered token is forgotten."""
+        # In this order: a thread that verifies with the old ring remembers it in the old place.
+        self.expected = replace(self.expected, ring=ring)
+        self._verified = {}
+
+    def issue(
+        self,
+        *,
+        user_id: UUID,
+        session_id: UUID,
+        scopes: Iterable[str],
+        auth_time: float | None = None,
+    ) -> str:
+        """A new access token. `auth_time` is when the password was shown: now, unless given."""
         now = int(time.time())
         expected = self.expected
         claims = {
@@ -57,26 +70,27 @@ class Tokens:
             "sid": str(session_id),
             "iat": now,
             "exp": now + expected.lifetime,
-            "auth_time": now,
+            "auth_time": now if auth_time is None else int(auth_time),
             "scope": " ".join(sorted(scopes)),
         }
         key = expected.ring.signing
         header = {"typ": "at+jwt", "kid": key.kid}
-        return jwt.encode(claims, key.secret, algorithm=key.algorithm, headers=header)
+        return jwt.encode(claims, key.signing, algorithm=key.algorithm, headers=header)
 
     def read(self, text: str) -> AccessToken:
         """The verified content of a token; raises `BadAccessToken`."""
         if len(text) > MAX_LENGTH:
             raise BadAccessToken("length")
         digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
-        token = self._verified.get(digest)
+        verified = self._verified
+        token = verified.get(digest)
         if token is None:
             token = self._verify(text)
-            while len(self._verified) >= CACHE_SIZE:
-                del self._verified[next(iter(self._verified))]
-            self._verified[digest] = token
+            while len(verified) >= CACHE_SIZE:
+                del verified[next(iter(verified))]
+            verified[digest] = token
         if token.expires_at <= time.time():
-            self._verified.pop(digest, None)
+            verified.pop(digest, None)
             raise BadAccessToken("expiry")
         return token
 

@@ -1,6 +1,7 @@
 """Accounts: find one for a login, make one, read one. Plain functions on a database session."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import update
@@ -8,11 +9,20 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from gatehouse.addresses import BadAddress, normalise
+from gatehouse.sessions import is_live
 from gatehouse.tables import LoginSession, User, utc_now
 
 
 class AddressTaken(Exception):
     """An account with this address is there already."""
+
+
+class NoSuchUser(Exception):
+    """No account has this address."""
+
+
+class LastAdministrator(Exception):
+    """Nobody could administer the service any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,32 @@ def create_user(session: Session, *, email: str, password_hash: str, role: str) 
     return user
 
 
-def find_live_user(session: Session, *, user_id: UUID, session_id: UUID) -> User | None:
+def find_user(session: Session, email: str) -> User:
+    """The account of an address. Raises `BadAddress` and `NoSuchUser`."""
+    _, key = normalise(email)
+    user = session.exec(select(User).where(User.email_key == key)).one_or_none()
+    if user is None:
+        raise NoSuchUser("no account has this address")
+    return user
+
+
+def disable(session: Session, user: User) -> None:
+    """Disable an account. Raises `LastAdministrator` for the last active one.
+
+    The administrators' rows are locked until the transaction ends, so that of two who disable
+    each other at the same moment one fails.
+    """
+    active = select(User).where(User.role == "admin", col(User.is_active).is_(True))
+    administrators = session.exec(active.with_for_update()).all()
+    if [other.id for other in administrators] == [user.id]:
+        raise LastAdministrator("this is the last active administrator")
+    user.is_active = False
+    session.add(user)
+
+
+def find_live_user(
+    session: Session, *, user_id: UUID, session_id: UUID, idle: timedelta
+) -> User | None:
     """The active user of a live login session, in one query."""
     return session.exec(
         select(User)
@@ -82,6 +117,6 @@ def find_live_user(session: Session, *, user_id: UUID, session_id: UUID) -> User
             User.id == user_id,
             col(User.is_active).is_(True),
             LoginSession.id == session_id,
-            LoginSession.expires_at > utc_now(),
+            *is_live(idle),
         )
     ).one_or_none()

@@ -1,0 +1,99 @@
+"""The commands `user disable|enable|end-sessions` and `cleanup`."""
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col
+
+from gatehouse import sessions, users
+from gatehouse.addresses import BadAddress
+from gatehouse.audit import COMMAND, record
+from gatehouse.cleaning import clean
+from gatehouse.refusal import StartRefused
+from gatehouse.serving import load
+from gatehouse.state import Gatehouse
+from gatehouse.tables import LoginSession, User
+
+if TYPE_CHECKING:
+    from gatehouse.commands import Service
+
+
+def _change(service: "Service", email: str, change: Callable[[Session, User], str]) -> int:
+    """Do something to one account, in one transaction."""
+    core: Gatehouse = load(service).state.gatehouse
+    try:
+        with core.database.write() as session:
+            done = change(session, users.find_user(session, email))
+    except (BadAddress, users.NoSuchUser, users.LastAdministrator) as error:
+        raise StartRefused(f"Nothing was changed: {error}") from None
+    print(done)
+    return 0
+
+
+def disable(service: "Service", asked: argparse.Namespace) -> int:
+    """Disable an account and end its sessions. The last active administrator cannot be."""
+
+    def change(session: Session, user: User) -> str:
+        users.disable(session, user)
+        ended = sessions.end_sessions(session, col(LoginSession.user_id) == user.id)
+        record(session, "user_disabled", COMMAND, user_id=user.id)
+        return f"Disabled {user.email} and ended {len(ended)} sessions."
+
+    return _change(service, asked.email, change)
+
+
+def enable(service: "Service", asked: argparse.Namespace) -> int:
+    """Let a disabled account log in again."""
+
+    def change(session: Session, user: User) -> str:
+        user.is_active = True
+        session.add(user)
+        record(session, "user_enabled", COMMAND, user_id=user.id)
+        return f"Enabled {user.email}."
+
+    return _change(service, asked.email, change)
+
+
+def end_sessions(service: "Service", asked: argparse.Namespace) -> int:
+    """End every session of one account, or with `--all` of everyone."""
+    if bool(asked.email) == asked.all:
+        raise StartRefused("Name one account by its address, or give --all for everyone.")
+    if asked.email:
+        return _change(service, asked.email, _end_sessions_of)
+    core: Gatehouse = load(service).state.gatehouse
+    with core.database.write() as session:
+        ended = _end(session, None, col(LoginSession.id).is_not(None))
+    print(f"Ended {len(ended)} sessions. {_WHEN.format(core.settings.auth_revocation_seconds)}")
+    return 0
+
+
+_WHEN = "Running services refuse their access tokens within {} seconds."
+
+
+def _end_sessions_of(session: Session, user: User) -> str:
+    ended = _end(session, user.id, col(LoginSession.user_id) == user.id)
+    return f"Ended {len(ended)} sessions of {user.email}."
+
+
+def _end(session: Session, user_id: UUID | None, which: ColumnElement[bool]) -> list[UUID]:
+    ended = sessions.end_sessions(session, which)
+    record(session, "sessions_ended", COMMAND, user_id=user_id)
+    return ended
+
+
+def cleanup(service: "Service", _: argparse.Namespace) -> int:
+    """Delete what is over: expired sessions, old events, addresses kept for long enough."""
+    core: Gatehouse = load(service).state.gatehouse
+    total = 0
+    while True:
+        with core.database.write() as session:
+            done = clean(session, core.lives.idle)
+        total += done
+        if not done:
+            break
+        print(f"{total} rows so far")
+    print(f"Deleted or emptied {total} rows.")
+    return 0

@@ -1,0 +1,106 @@
+"""The process's list of ended sessions: what makes a stateless check see a log-out.
+
+An access token outlives its session by at most its own lifetime, so the list holds the sessions
+ended during that time. It is read from the database by one query an interval, and only when
+somebody asks; a session that this process ends is on it at once.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col, select
+from starlette.concurrency import run_in_threadpool
+
+from gatehouse.database import Database
+from gatehouse.tables import EndedSession, utc_now
+
+log = logging.getLogger("gatehouse.revocation")
+
+# A row is found although its transaction committed late, or its host's clock is behind ours.
+OVERLAP = timedelta(minutes=5)
+PATIENCE = 1.0  # seconds that a request waits for a slow database before the old list must do
+
+
+class RevocationStale(Exception):
+    """The list has not been read for too long: nobody can say who is logged out (503)."""
+
+
+class Revocation:
+    """Ended sessions by id. `interval` and `max_stale` are in seconds, `lifetime` a token's."""
+
+    def __init__(
+        self, database: Database, *, interval: float, max_stale: float, lifetime: float
+    ) -> None:
+        self._database = database
+        self._interval = interval
+        self._max_stale = max_stale
+        self._lifetime = timedelta(seconds=lifetime) + OVERLAP
+        self._ended: dict[UUID, datetime] = {}
+        self._read_at = float("-inf")  # by the monotonic clock
+        self._tried_at = float("-inf")
+        self._newest: datetime | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    def add(self, session_ids: Iterable[UUID]) -> None:
+        """Sessions that this process has just ended."""
+        now = utc_now()
+        for session_id in session_ids:
+            self._ended[session_id] = now
+
+    async def has_ended(self, session_id: UUID) -> bool:
+        """Whether a session is over. Raises `RevocationStale` rather than guess."""
+        now = time.monotonic()
+        if now - self._read_at >= self._interval:
+            await self._refresh(now)
+            if time.monotonic() - self._read_at > self._max_stale:
+                raise RevocationStale
+        return session_id in self._ended
+
+    async def _refresh(self, now: float) -> None:
+        """Read the list once for all who wait. After a failure, not again before an interval."""
+        if self._reading is None:
+            if now - self._tried_at < self._interval:
+                return
+            self._tried_at = now
+            self._reading = asyncio.create_task(self._read())
+        await asyncio.wait([self._reading], timeout=PATIENCE)
+
+    async def _read(self) -> None:
+        started = time.monotonic()
+        try:
+            rows = await run_in_threadpool(self._query)
+        except SQLAlchemyError as error:
+            log.error("the list of ended sessions could not be read: %s", type(error).__name__)
+        else:
+            self._ended.update(rows)
+            self._forget()
+            self._read_at = started
+        finally:
+            self._reading = None
+
+    def _query(self) -> list[tuple[UUID, datetime]]:
+        since = utc_now() - self._lifetime
+        if self._newest is not None:
+            since = max(since, self._newest - OVERLAP)
+        with self._database.read() as session:
+            query = select(EndedSession.session_id, EndedSession.ended_at).where(
+                EndedSession.ended_at > since
+            )
+            rows = list(session.exec(query.order_by(col(EndedSession.ended_at))))
+        if rows:
+            self._newest = rows[-1][1]
+        return rows
+
+    def _forget(self) -> None:
+        """Drop the oldest, whose tokens have all expired. The order is that of their ends."""
+        limit = utc_now() - self._lifetime
+        while self._ended:
+            oldest = next(iter(self._ended))
+            if self._ended[oldest] > limit:
+                return
+            del self._ended[oldest]

@@ -1,0 +1,121 @@
+"""Log-out (RFC 7009), and the list of one's own sessions."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from pydantic import BaseModel
+from sqlmodel import Session, col
+from starlette.concurrency import run_in_threadpool
+
+from gatehouse.audit import Origin, origin_of, record
+from gatehouse.guards import Caller, public
+from gatehouse.refresh import digest_of, is_refresh_token
+from gatehouse.routes.forms import read_form, required
+from gatehouse.routes.token import OAuthProblem
+from gatehouse.sessions import end_session, end_sessions, live_sessions
+from gatehouse.state import Core, Gatehouse
+from gatehouse.tables import LoginSession, RefreshToken
+from gatehouse.tokens import BadAccessToken
+
+router = APIRouter(prefix="/auth", tags=["auth"])
+
+
+class Revocation(BaseModel):
+    """What a client sends. The hint is not needed: a token shows what it is."""
+
+    token: str
+    token_type_hint: str = ""
+
+
+class SessionOut(BaseModel):
+    """One login. `current`: the one that asks."""
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    user_agent: str
+    ip: str
+    current: bool
+
+
+_FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {"schema": Revocation.model_json_schema()}
+        },
+    }
+}
+
+
+@router.post(
+    "/revoke",
+    openapi_extra=_FORM,
+    responses={400: {"model": OAuthProblem, "description": "The request is refused"}},
+)
+@public
+async def revoke_token(request: Request, core: Core) -> Response:
+    """Log out: end the session of a refresh or access token. 200 also for an unknown one."""
+    token = required(await read_form(request), "token")
+    origin = origin_of(request, core.settings.trusted_proxies)
+    await run_in_threadpool(_log_out, core, origin, token)
+    return Response()
+
+
+def _log_out(core: Gatehouse, origin: Origin, token: str) -> None:
+    with core.database.write() as session:
+        session_id = _session_of(core, session, token)
+        login = session.get(LoginSession, session_id) if session_id else None
+        if login is None:
+            return
+        record(session, "logout", origin, user_id=login.user_id, session_id=login.id)
+        ended = end_session(session, login.id)
+    core.revocation.add(ended)
+
+
+def _session_of(core: Gatehouse, session: Session, token: str) -> UUID | None:
+    if is_refresh_token(token):
+        row = session.get(RefreshToken, digest_of(token))
+        return row.session_id if row else None
+    try:
+        return core.tokens.read(token).session_id
+    except BadAccessToken:
+        return None
+
+
+@router.get("/sessions")
+def list_sessions(caller: Caller, core: Core) -> list[SessionOut]:
+    """Your live sessions, the one used last first."""
+    with core.database.read() as session:
+        rows = live_sessions(session, caller.user_id, core.lives.idle)
+    return [SessionOut(**row.model_dump(), current=row.id == caller.session_id) for row in rows]
+
+
+@router.delete("/sessions/{session_id}", status_code=204)
+def delete_session(session_id: UUID, caller: Caller, core: Core, request: Request) -> None:
+    """End one of your sessions. Another user's is 404, like one that is not there."""
+    origin = origin_of(request, core.settings.trusted_proxies)
+    with core.database.write() as session:
+        login = session.get(LoginSession, session_id)
+        if login is None or login.user_id != caller.user_id:
+            raise HTTPException(404, "There is no such session.")
+        record(session, "sessions_ended", origin, user_id=caller.user_id, session_id=session_id)
+        ended = end_session(session, session_id)
+    core.revocation.add(ended)
+
+
+@router.delete("/sessions", status_code=204)
+def delete_other_sessions(caller: Caller, core: Core, request: Request) -> None:
+    """End all your sessions but the one that asks."""
+    origin = origin_of(request, core.settings.trusted_proxies)
+    with core.database.write() as session:
+        ended = end_sessions(
+            session,
+            col(LoginSession.user_id) == caller.user_id,
+            col(LoginSession.id) != caller.session_id,
+        )
+        record(session, "sessions_ended", origin, user_id=caller.user_id)
+    core.revocation.add(ended)

@@ -1,0 +1,308 @@
+"""Refresh tokens: one chain for each session, and what happens to whoever leaves it."""
+
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import jwt
+import pytest
+import time_machine
+from sqlmodel import select
+from starlette.testclient import TestClient
+
+from gatehouse import utc_now
+from gatehouse.cleaning import clean
+from gatehouse.refresh import PREFIX, digest_of, is_refresh_token, new_refresh_token
+from gatehouse.state import Gatehouse
+from gatehouse.tables import AuditEvent, EndedSession, LoginSession, RefreshToken, User
+from gatehouse.testing import CreateUser
+
+PASSWORD = "correct horse battery staple"
+Tokens = dict[str, Any]
+
+
+@pytest.fixture
+def tokens(client: TestClient, create_user: CreateUser) -> Tokens:
+    """The answer to a login."""
+    create_user("bob@example.com", PASSWORD)
+    return log_in(client)
+
+
+def log_in(client: TestClient, **more: str) -> Tokens:
+    form = {"grant_type": "password", "username": "bob@example.com", "password": PASSWORD}
+    answer = client.post("/auth/token", data={**form, **more})
+    assert answer.status_code == 200, answer.text
+    found: Tokens = answer.json()
+    return found
+
+
+def refresh(client: TestClient, token: str, **more: str) -> Any:
+    form = {"grant_type": "refresh_token", "refresh_token": token, **more}
+    return client.post("/auth/token", data=form)
+
+
+def refused(answer: Any, error: str = "invalid_grant") -> bool:
+    assert answer.status_code == 400
+    return bool(answer.json()["error"] == error)
+
+
+def session_of(tokens: Tokens) -> UUID:
+    claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
+    return UUID(claims["sid"])
+
+
+def opens(client: TestClient, tokens: Tokens, path: str = "/auth/sessions") -> bool:
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    return client.get(path, headers=bearer).status_code == 200
+
+
+def test_a_refresh_gives_a_new_pair_for_the_same_session(
+    client: TestClient, tokens: Tokens
+) -> None:
+    answer = refresh(client, tokens["refresh_token"])
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    after = answer.json()
+    assert set(after) == set(tokens)
+    assert after["refresh_token"] != tokens["refresh_token"]
+    assert session_of(after) == session_of(tokens)
+    assert opens(client, after)
+    before_claims, after_claims = (
+        jwt.decode(found["access_token"], options={"verify_signature": False})
+        for found in (tokens, after)
+    )
+    assert before_claims["auth_time"] == after_claims["auth_time"]
+    assert before_claims["jti"] != after_claims["jti"]
+
+
+def test_a_refresh_keeps_the_time_of_the_login(client: TestClient, tokens: Tokens) -> None:
+    with time_machine.travel(utc_now() + timedelta(hours=3), tick=False):
+        after = refresh(client, tokens["refresh_token"]).json()
+    claims = jwt.decode(after["access_token"], options={"verify_signature": False})
+    assert claims["iat"] - claims["auth_time"] >= 3 * 3600 - 1
+
+
+def test_a_token_has_a_prefix_and_a_checksum_and_lies_nowhere_as_it_is(
+    core: Gatehouse, tokens: Tokens
+) -> None:
+    token = tokens["refresh_token"]
+    assert token.startswith(PREFIX)
+    assert f"{zlib.crc32(token[:-8].encode()):08x}" == token[-8:]
+    assert len({new_refresh_token() for _ in range(100)}) == 100
+    with core.database.read() as session:
+        (row,) = session.exec(select(RefreshToken)).all()
+    assert row.digest == digest_of(token)
+    assert token not in repr(row.model_dump())
+
+
+def test_a_retry_inside_the_window_gets_the_same_successor(
+    client: TestClient, core: Gatehouse, tokens: Tokens
+) -> None:
+    first = refresh(client, tokens["refresh_token"]).json()
+    with time_machine.travel(utc_now() + timedelta(seconds=9), tick=False):
+        second = refresh(client, tokens["refresh_token"])
+    assert second.json()["refresh_token"] == first["refresh_token"]
+    with core.database.read() as session:
+        assert len(session.exec(select(RefreshToken)).all()) == 2
+
+
+def test_a_retry_after_the_window_ends_the_session(
+    client: TestClient, core: Gatehouse, tokens: Tokens
+) -> None:
+    after = refresh(client, tokens["refresh_token"]).json()
+    with time_machine.travel(utc_now() + timedelta(seconds=11), tick=False):
+        assert refused(refresh(client, tokens["refresh_token"]))
+        assert refused(refresh(client, after["refresh_token"]))
+        assert not opens(client, tokens)
+        assert not opens(client, after)
+    with core.database.read() as session:
+        assert session.exec(select(LoginSession)).all() == []
+        assert [row.session_id for row in session.exec(select(EndedSession))] == [
+            session_of(tokens)
+        ]
+        events = [row.event for row in session.exec(select(AuditEvent))]
+    assert events.count("refresh_reuse") == 1
+
+
+def test_the_window_covers_one_generation(client: TestClient, tokens: Tokens) -> None:
+    child = refresh(client, tokens["refresh_token"]).json()
+    refresh(client, child["refresh_token"])
+    assert refused(refresh(client, tokens["refresh_token"]))
+    assert not opens(client, child)
+
+
+def test_of_many_at_the_same_moment_all_get_the_one_successor(
+    client: TestClient, core: Gatehouse, tokens: Tokens
+) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: refresh(client, tokens["refresh_token"]), range(20)))
+    assert [answer.status_code for answer in answers] == [200] * 20
+    assert len({answer.json()["refresh_token"] for answer in answers}) == 1
+    with core.database.read() as session:
+        assert len(session.exec(select(RefreshToken)).all()) == 2
+        assert len(session.exec(select(LoginSession)).all()) == 1
+
+
+def test_a_thief_and_the_owner_share_one_chain_that_ends(
+    client: TestClient, tokens: Tokens
+) -> None:
+    thief = refresh(client, tokens["refresh_token"]).json()
+    owner = refresh(client, tokens["refresh_token"]).json()
+    assert thief["refresh_token"] == owner["refresh_token"]
+    refresh(client, thief["refresh_token"])
+    with time_machine.travel(utc_now() + timedelta(seconds=30), tick=False):
+        assert refused(refresh(client, owner["refresh_token"]))
+
+
+# --- ends
+
+
+def test_a_session_ends_when_it_is_not_used(client: TestClient, tokens: Tokens) -> None:
+    with time_machine.travel(utc_now() + timedelta(days=13), tick=False):
+        token = refresh(client, tokens["refresh_token"]).json()["refresh_token"]
+    with time_machine.travel(utc_now() + timedelta(days=26), tick=False):
+        token = refresh(client, token).json()["refresh_token"]
+    with time_machine.travel(utc_now() + timedelta(days=12), tick=False):
+        pass
+    with time_machine.travel(utc_now() + timedelta(days=40, hours=1), tick=False):
+        assert refused(refresh(client, token))
+
+
+def test_two_weeks_of_silence_end_a_session(client: TestClient, tokens: Tokens) -> None:
+    with time_machine.travel(utc_now() + timedelta(days=14, seconds=1), tick=False):
+        assert refused(refresh(client, tokens["refresh_token"]))
+
+
+def test_daily_use_does_not_carry_a_session_past_thirty_days(
+    client: TestClient, tokens: Tokens
+) -> None:
+    token, start = tokens["refresh_token"], utc_now()
+    for day in range(1, 30):
+        with time_machine.travel(start + timedelta(days=day), tick=False):
+            token = refresh(client, token).json()["refresh_token"]
+    with time_machine.travel(start + timedelta(days=30, seconds=1), tick=False):
+        assert refused(refresh(client, token))
+
+
+def disable(core: Gatehouse) -> None:
+    with core.database.write() as session:
+        session.exec(select(User)).one().is_active = False
+
+
+def delete(core: Gatehouse) -> None:
+    with core.database.write() as session:
+        session.delete(session.exec(select(User)).one())
+
+
+@pytest.mark.parametrize("change", [disable, delete])
+def test_a_user_who_is_disabled_or_gone_refreshes_no_more(
+    client: TestClient, core: Gatehouse, tokens: Tokens, change: Callable[[Gatehouse], None]
+) -> None:
+    change(core)
+    assert refused(refresh(client, tokens["refresh_token"]))
+    assert refused(refresh(client, tokens["refresh_token"]))
+
+
+# --- scope
+
+
+def test_a_refresh_may_narrow_and_the_session_keeps_its_grant(
+    client: TestClient, core: Gatehouse, tokens: Tokens
+) -> None:
+    granted = tokens["scope"].split()
+    if len(granted) < 2:
+        pytest.skip("the role user has fewer than two scopes")
+    narrow = refresh(client, tokens["refresh_token"], scope=granted[0]).json()
+    assert narrow["scope"] == granted[0]
+    assert refresh(client, narrow["refresh_token"]).json()["scope"] == tokens["scope"]
+
+
+def test_a_refresh_never_widens_and_a_refused_one_uses_nothing_up(
+    client: TestClient, core: Gatehouse, create_user: CreateUser
+) -> None:
+    create_user("bob@example.com", PASSWORD)
+    granted = sorted(core.roles["user"])
+    if len(granted) < 2:
+        pytest.skip("the role user has fewer than two scopes")
+    tokens = log_in(client, scope=granted[0])
+    for wider in (granted[1], " ".join(granted), *(core.scopes.keys() - core.roles["user"])):
+        assert refused(refresh(client, tokens["refresh_token"], scope=wider), "invalid_scope")
+    assert refresh(client, tokens["refresh_token"]).json()["scope"] == granted[0]
+
+
+def test_a_role_that_lost_a_scope_loses_it_at_the_next_refresh(
+    client: TestClient, core: Gatehouse, create_user: CreateUser
+) -> None:
+    create_user("bob@example.com", PASSWORD, role="admin")
+    tokens = log_in(client)
+    with core.database.write() as session:
+        session.exec(select(User)).one().role = "user"
+    after = refresh(client, tokens["refresh_token"]).json()
+    assert set(after["scope"].split()) == core.roles["user"] & core.roles["admin"]
+
+
+# --- shapes
+
+
+def test_what_is_no_refresh_token_is_refused_and_writes_nothing(
+    client: TestClient, core: Gatehouse, tokens: Tokens
+) -> None:
+    token = tokens["refresh_token"]
+    odd = (
+        token[:-1],
+        token + "0",
+        token.upper(),
+        PREFIX,
+        f" {token}",
+        f"{token}\n",
+        "a\0b",
+        "x" * 60_000,
+        "é",
+        tokens["access_token"],
+        digest_of(token),
+        new_refresh_token(),
+    )
+    for text in odd:
+        assert refused(refresh(client, text)), text[:20]
+    assert refused(refresh(client, ""), "invalid_request")
+    assert not any(is_refresh_token(text) for text in odd[:-1])
+    with core.database.read() as session:
+        assert len(session.exec(select(RefreshToken)).all()) == 1
+    assert refresh(client, token).status_code == 200
+
+
+def test_a_refresh_token_opens_no_route(client: TestClient, tokens: Tokens) -> None:
+    assert not opens(client, {"access_token": tokens["refresh_token"]})
+
+
+# --- cleaning
+
+
+def test_what_is_over_is_deleted_and_what_is_not_stays(
+    client: TestClient, core: Gatehouse, tokens: Tokens
+) -> None:
+    kept = refresh(client, tokens["refresh_token"]).json()
+    with core.database.write() as session:
+        assert clean(session, core.lives.idle) == 0
+    with (
+        time_machine.travel(utc_now() + timedelta(minutes=3), tick=False),
+        core.database.write() as session,
+    ):
+        assert clean(session, core.lives.idle) == 1  # the sealed successor
+    assert refresh(client, kept["refresh_token"]).status_code == 200
+    with (
+        time_machine.travel(utc_now() + timedelta(days=91), tick=False),
+        core.database.write() as session,
+    ):
+        assert clean(session, core.lives.idle) > 1
+        assert session.exec(select(LoginSession)).all() == []
+        assert {row.ip for row in session.exec(select(AuditEvent))} == {""}
+    with (
+        time_machine.travel(utc_now() + timedelta(days=366), tick=False),
+        core.database.write() as session,
+    ):
+        clean(session, core.lives.idle)
+        assert session.exec(select(AuditEvent)).all() == []

@@ -1,0 +1,278 @@
+"""Log-out, the list of sessions, and how soon an ended one is over."""
+
+import time
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import time_machine
+from sqlalchemy.exc import OperationalError
+from sqlmodel import col, select
+from starlette.testclient import TestClient
+
+from gatehouse import sessions
+from gatehouse.audit import COMMAND
+from gatehouse.revocation import Revocation, RevocationStale
+from gatehouse.state import Gatehouse
+from gatehouse.tables import AuditEvent, EndedSession, LoginSession, User, utc_now
+from gatehouse.testing import CreateUser, SignIn
+
+PASSWORD = "correct horse battery staple"
+
+
+def log_in(client: TestClient, email: str = "bob@example.com") -> dict[str, Any]:
+    form = {"grant_type": "password", "username": email, "password": PASSWORD}
+    found: dict[str, Any] = client.post("/auth/token", data=form).json()
+    return found
+
+
+def bearer(tokens: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens['access_token']}"}
+
+
+@pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
+@pytest.mark.parametrize("hint", ["", "access_token", "refresh_token", "nonsense"])
+def test_a_log_out_ends_both_tokens_at_once(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, kind: str, hint: str
+) -> None:
+    create_user("bob@example.com", PASSWORD)
+    tokens = log_in(client)
+    assert client.get("/auth/sessions", headers=bearer(tokens)).status_code == 200
+    form = {"token": tokens[kind], "token_type_hint": hint}
+    for _ in range(2):
+        answer = client.post("/auth/revoke", data=form)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["cache-control"] == "no-store"
+    refused = client.get("/auth/sessions", headers=bearer(tokens))
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert client.post("/auth/token", data=form).json()["error"] == "invalid_grant"
+    with core.database.read() as session:
+        events = [row.event for row in session.exec(select(AuditEvent))]
+    assert events.count("logout") == 1
+
+
+def test_an_unknown_token_is_no_error_and_harms_nobody(
+    client: TestClient, create_user: CreateUser
+) -> None:
+    create_user("bob@example.com", PASSWORD)
+    tokens = log_in(client)
+    for text in ("x", "a.b.c", tokens["access_token"] + "x", tokens["refresh_token"][:-1], "\0"):
+        assert client.post("/auth/revoke", data={"token": text}).status_code == 200
+    assert client.get("/auth/sessions", headers=bearer(tokens)).status_code == 200
+    for form in ({}, {"token": ""}):
+        answer = client.post("/auth/revoke", data={**form, "x": "y"})
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    assert client.post("/auth/revoke", json={"token": "x"}).status_code == 415
+    assert client.get("/auth/revoke").status_code == 405
+
+
+def test_the_list_shows_the_own_sessions_alone(client: TestClient, create_user: CreateUser) -> None:
+    create_user("bob@example.com", PASSWORD)
+    create_user("eve@example.com", PASSWORD)
+    client.headers["User-Agent"] = "agent one"
+    first, second = log_in(client), log_in(client)
+    log_in(client, "eve@example.com")
+    rows = client.get("/auth/sessions", headers=bearer(second)).json()
+    assert len(rows) == 2
+    assert [row["current"] for row in rows].count(True) == 1
+    keys = {"id", "created_at", "last_used_at", "expires_at", "user_agent", "ip", "current"}
+    for row in rows:
+        assert set(row) == keys
+        assert row["user_agent"] == "agent one"
+        assert row["created_at"].endswith("Z")
+    other = next(row for row in rows if not row["current"])
+    assert client.delete(f"/auth/sessions/{other['id']}", headers=bearer(second)).status_code == 204
+    assert client.get("/auth/sessions", headers=bearer(first)).status_code == 401
+    assert len(client.get("/auth/sessions", headers=bearer(second)).json()) == 1
+
+
+def test_another_user_s_session_is_like_one_that_is_not_there(
+    client: TestClient, sign_in: SignIn
+) -> None:
+    bob, eve = sign_in(), sign_in()
+    (row,) = bob.get("/auth/sessions").json()
+    foreign, missing = (
+        eve.delete(f"/auth/sessions/{session_id}") for session_id in (row["id"], uuid4())
+    )
+    assert foreign.status_code == missing.status_code == 404
+    assert foreign.content == missing.content
+    assert eve.delete("/auth/sessions/nonsense").status_code == 422
+    assert bob.get("/auth/sessions").status_code == 200
+
+
+def test_all_others_can_be_ended_at_once(
+    client: TestClient, create_user: CreateUser, sign_in: SignIn
+) -> None:
+    create_user("bob@example.com", PASSWORD)
+    others = [log_in(client) for _ in range(3)]
+    current, stranger = log_in(client), sign_in()
+    assert client.delete("/auth/sessions", headers=bearer(current)).status_code == 204
+    for tokens in others:
+        assert client.get("/auth/sessions", headers=bearer(tokens)).status_code == 401
+    assert client.get("/auth/sessions", headers=bearer(current)).status_code == 200
+    assert stranger.get("/auth/sessions").status_code == 200
+
+
+def test_beyond_the_most_the_session_unused_longest_ends(
+    client: TestClient,
+    core: Gatehouse,
+    create_user: CreateUser,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_SESSIONS", 3)
+    create_user("bob@example.com", PASSWORD)
+    logins = [log_in(client) for _ in range(5)]
+    opened = [client.get("/auth/sessions", headers=bearer(tokens)).status_code for tokens in logins]
+    assert opened == [401, 401, 200, 200, 200]
+
+
+# --- the list of ended sessions
+
+
+def end_elsewhere(core: Gatehouse) -> None:
+    """End every session as another process would: nobody tells this one."""
+    with core.database.write() as session:
+        sessions.end_sessions(session, col(LoginSession.id).is_not(None))
+
+
+def test_a_session_that_another_process_ended_is_over_within_the_interval(
+    client: TestClient, core: Gatehouse, sign_in: SignIn
+) -> None:
+    me = sign_in()
+    assert me.get("/auth/sessions").status_code == 200
+    end_elsewhere(core)
+    assert me.get("/auth/sessions").status_code == 200
+    with time_machine.travel(time.time() + 6, tick=False):
+        # The monotonic clock stands with the other one while time is moved.
+        assert me.get("/auth/sessions").status_code in (200, 401)
+    core.revocation._read_at = float("-inf")
+    core.revocation._tried_at = float("-inf")
+    assert me.get("/auth/sessions").status_code == 401
+
+
+def test_a_user_who_is_deleted_elsewhere_is_out_too(
+    client: TestClient, core: Gatehouse, sign_in: SignIn
+) -> None:
+    me = sign_in(email="bob@example.com")
+    with core.database.write() as session:
+        user = session.exec(select(User).where(User.email == "bob@example.com")).one()
+        sessions.end_sessions(session, col(LoginSession.user_id) == user.id)
+        session.delete(user)
+    core.revocation._read_at = core.revocation._tried_at = float("-inf")
+    assert me.get("/auth/sessions").status_code == 401
+
+
+class Clock:
+    """A monotonic clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr("gatehouse.revocation.time.monotonic", found.monotonic)
+    return found
+
+
+def make(core: Gatehouse) -> Revocation:
+    return Revocation(core.database, interval=5, max_stale=60, lifetime=1800)
+
+
+def ask(client: TestClient, revocation: Revocation, times: int = 1) -> list[Any]:
+    import asyncio
+
+    async def all_at_once() -> list[Any]:
+        return await asyncio.gather(
+            *(revocation.has_ended(uuid4()) for _ in range(times)), return_exceptions=True
+        )
+
+    return asyncio.run(all_at_once())
+
+
+def test_many_who_ask_at_once_cost_one_query(
+    client: TestClient, core: Gatehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revocation, queries = make(core), list[int]()
+    query = revocation._query
+
+    def counted() -> Any:
+        queries.append(1)
+        return query()
+
+    monkeypatch.setattr(revocation, "_query", counted)
+    assert ask(client, revocation, 50) == [False] * 50
+    assert ask(client, revocation, 50) == [False] * 50
+    assert len(queries) == 1
+
+
+def test_without_a_database_the_old_list_serves_until_its_limit(
+    client: TestClient, core: Gatehouse, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revocation = make(core)
+    assert ask(client, revocation) == [False]
+
+    def down() -> None:
+        raise OperationalError("", {}, Exception())
+
+    working = revocation._query
+    monkeypatch.setattr(revocation, "_query", down)
+    clock.now += 59
+    assert ask(client, revocation) == [False]
+    clock.now += 5
+    (answer,) = ask(client, revocation)
+    assert isinstance(answer, RevocationStale)
+    monkeypatch.setattr(revocation, "_query", working)
+    clock.now += 5
+    assert ask(client, revocation) == [False]
+
+
+def test_a_list_that_was_never_read_lets_nobody_in(
+    client: TestClient, core: Gatehouse, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down() -> None:
+        raise OperationalError("", {}, Exception())
+
+    me = sign_in()
+    monkeypatch.setattr(core.revocation, "_query", down)
+    monkeypatch.setattr(core.revocation, "_read_at", float("-inf"))
+    monkeypatch.setattr(core.revocation, "_tried_at", float("-inf"))
+    answer = me.get("/auth/sessions")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"].isdigit()
+
+
+def test_the_list_forgets_what_no_token_can_outlive(core: Gatehouse, client: TestClient) -> None:
+    revocation = make(core)
+    ended = uuid4()
+    with core.database.write() as session:
+        session.add(EndedSession(session_id=ended, ended_at=utc_now()))
+    ask(client, revocation)
+    assert ended in revocation._ended
+    with time_machine.travel(time.time() + 1800 + 301, tick=False):
+        revocation._forget()
+    assert ended not in revocation._ended
+
+
+def test_events_tell_who_did_what_from_where(
+    client: TestClient, core: Gatehouse, create_user: CreateUser
+) -> None:
+    user = create_user("bob@example.com", PASSWORD)
+    client.headers["User-Agent"] = "agent\x07one"
+    client.headers["X-Request-ID"] = "request-1"
+    form = {"grant_type": "password", "username": "bob@example.com", "password": "wrong"}
+    client.post("/auth/token", data=form)
+    log_in(client)
+    with core.database.read() as session:
+        failed, done = session.exec(select(AuditEvent).order_by(col(AuditEvent.time))).all()
+    assert (failed.event, done.event) == ("login_failed", "login")
+    assert failed.user_id == done.user_id == user.id
+    assert done.session_id is not None
+    assert (done.user_agent, done.request_id) == ("agentone", "request-1")
+    assert COMMAND.ip == ""
