@@ -15,7 +15,7 @@ import nox
 ROOT = Path(__file__).parent
 CORE = ROOT / "template" / "gatehouse"
 PYTHONS = ("3.11", "3.12", "3.13")
-UPDATES = ("test_update.py", "test_own_code.py")
+UPDATES = ("test_update.py", "test_own_code.py", "test_releases.py")
 MUTATIONS = "test_mutations.py"
 DATABASES = ("sqlite", "postgresql")
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")

@@ -63,7 +63,7 @@ def commit_all(folder: Path, tag: str | None = None) -> None:
         git(folder, "tag", tag)
 
 
-def take_snapshot(folder: Path) -> Path:
+def take_snapshot(folder: Path, version: str = VERSION) -> Path:
     """A repository with one tagged commit that holds the working tree, changes included."""
     listed = git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
@@ -72,16 +72,18 @@ def take_snapshot(folder: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
             target.chmod(source.stat().st_mode)
-    commit_all(folder, VERSION)
+    commit_all(folder, version)
     git(folder, "repack", "-adq")  # as in a fresh clone; loose objects slow Copier down
     return folder
 
 
-def render(template: Path, target: Path, answers: Answers = DEFAULTS) -> Path:
-    """Copy the first version without `--trust` and without a question."""
-    version = VERSION if (template / ".git").exists() else None
+def render(
+    template: Path, target: Path, answers: Answers = DEFAULTS, version: str = VERSION
+) -> Path:
+    """Copy a version, the first unless told, without `--trust` and without a question."""
+    reference = version if (template / ".git").exists() else None
     copier.run_copy(
-        str(template), target, dict(answers), vcs_ref=version, defaults=True, quiet=True
+        str(template), target, dict(answers), vcs_ref=reference, defaults=True, quiet=True
     )
     return target
 
