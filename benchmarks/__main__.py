@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import logins, requests_per_second, starting
+from benchmarks import ended_sessions, logins, requests_per_second, starting
 from benchmarks.plan import FULL, QUICK
 from benchmarks.report import as_markdown, as_text
 from benchmarks.servers import cores
@@ -41,6 +41,7 @@ def main() -> int:
         service = make_service(folder, template, ACCOUNTS)
         _say("measuring requests")
         rows = requests_per_second.measure(service, plan)
+        rows += ended_sessions.measure(service, plan)
         _say("measuring logins")
         rows += logins.measure(service, plan)
         _say("measuring starts and renders")

@@ -19,8 +19,8 @@ class Plan:
 
 FULL = Plan(
     turn=0.5,
-    turns=40,
-    hash_rounds=5,
+    turns=28,
+    hash_rounds=4,
     hashes=48,
     latency_rounds=3,
     idle=4,

@@ -2,7 +2,7 @@
 
 import time
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import time_machine
@@ -256,8 +256,28 @@ def test_the_list_forgets_what_no_token_can_outlive(core: Gatehouse, client: Tes
     ask(client, revocation)
     assert ended in revocation._ended
     with time_machine.travel(time.time() + 1800 + 301, tick=False):
-        revocation._forget()
+        revocation._forget(revocation._ended)
     assert ended not in revocation._ended
+
+
+def test_a_list_that_has_not_changed_is_not_read_again(
+    core: Gatehouse, client: TestClient, clock: Clock
+) -> None:
+    revocation = make(core)
+
+    def end(*ids: UUID) -> None:
+        with core.database.write() as session:
+            session.add_all(EndedSession(session_id=i, ended_at=utc_now()) for i in ids)
+
+    end(uuid4(), uuid4())
+    assert len(revocation._query()) == 2
+    ask(client, revocation)
+    assert revocation._query() == []
+    mine, theirs = uuid4(), uuid4()
+    end(mine)
+    revocation.add([mine])
+    end(theirs)
+    assert {session_id for session_id, _ in revocation._query()} >= {mine, theirs}
 
 
 def test_events_tell_who_did_what_from_where(

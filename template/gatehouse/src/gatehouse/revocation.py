@@ -1,8 +1,8 @@
 """The process's list of ended sessions: what makes a stateless check see a log-out.
 
 An access token outlives its session by at most its own lifetime, so the list holds the sessions
-ended during that time. It is read from the database by one query an interval, and only when
-somebody asks; a session that this process ends is on it at once.
+ended during that time. It is read from the database by one query an interval (two where
+something is new), and only when somebody asks; one that this process ends is on it at once.
 """
 
 import asyncio
@@ -10,10 +10,11 @@ import logging
 import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import takewhile
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from starlette.concurrency import run_in_threadpool
 
 from gatehouse.database import Database
@@ -40,7 +41,8 @@ class Revocation:
         self._interval = interval
         self._max_stale = max_stale
         self._lifetime = timedelta(seconds=lifetime) + OVERLAP
-        self._ended: dict[UUID, datetime] = {}
+        self._ended: dict[UUID, datetime] = {}  # as the database has them, oldest first
+        self._own: dict[UUID, datetime] = {}  # those that this process ended
         self._read_at = float("-inf")  # by the monotonic clock
         self._tried_at = float("-inf")
         self._newest: datetime | None = None
@@ -50,7 +52,7 @@ class Revocation:
         """Sessions that this process has just ended."""
         now = utc_now()
         for session_id in session_ids:
-            self._ended[session_id] = now
+            self._own[session_id] = now
 
     async def has_ended(self, session_id: UUID) -> bool:
         """Whether a session is over. Raises `RevocationStale` rather than guess."""
@@ -59,7 +61,7 @@ class Revocation:
             await self._refresh(now)
             if time.monotonic() - self._read_at > self._max_stale:
                 raise RevocationStale
-        return session_id in self._ended
+        return session_id in self._ended or session_id in self._own
 
     async def _refresh(self, now: float) -> None:
         """Read the list once for all who wait. After a failure, not again before an interval."""
@@ -78,7 +80,8 @@ class Revocation:
             log.error("the list of ended sessions could not be read: %s", type(error).__name__)
         else:
             self._ended.update(rows)
-            self._forget()
+            for known in (self._ended, self._own):
+                self._forget(known)
             self._read_at = started
         finally:
             self._reading = None
@@ -87,20 +90,25 @@ class Revocation:
         since = utc_now() - self._lifetime
         if self._newest is not None:
             since = max(since, self._newest - OVERLAP)
+        late = EndedSession.ended_at > since
         with self._database.read() as session:
-            query = select(EndedSession.session_id, EndedSession.ended_at).where(
-                EndedSession.ended_at > since
-            )
+            # Most often there is nothing new, and thousands of rows need not be read to see it.
+            summary = select(func.count(), func.max(EndedSession.ended_at)).where(late)
+            count, newest = session.exec(summary).one()
+            if count == self._known_since(since) and newest in (None, self._newest):
+                return []
+            query = select(EndedSession.session_id, EndedSession.ended_at).where(late)
             rows = list(session.exec(query.order_by(col(EndedSession.ended_at))))
         if rows:
             self._newest = rows[-1][1]
         return rows
 
-    def _forget(self) -> None:
+    def _known_since(self, since: datetime) -> int:
+        """How many of the database's rows of that time are on the list."""
+        return sum(1 for _ in takewhile(since.__lt__, reversed(self._ended.values())))
+
+    def _forget(self, known: dict[UUID, datetime]) -> None:
         """Drop the oldest, whose tokens have all expired. The order is that of their ends."""
         limit = utc_now() - self._lifetime
-        while self._ended:
-            oldest = next(iter(self._ended))
-            if self._ended[oldest] > limit:
-                return
-            del self._ended[oldest]
+        while known and known[oldest := next(iter(known))] <= limit:
+            del known[oldest]

@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     def _fit_together(self) -> Self:
         if self.auth_keys_file is not None and self.auth_keys.get_secret_value():
             raise ValueError("AUTH_KEYS and AUTH_KEYS_FILE are both set; keep one of them")
+        if "auth_session_idle_days" not in self.model_fields_set:
+            idle = min(self.auth_session_idle_days, self.auth_session_days)
+            object.__setattr__(self, "auth_session_idle_days", idle)
         if self.auth_session_idle_days > self.auth_session_days:
             raise ValueError("AUTH_SESSION_IDLE_DAYS is longer than AUTH_SESSION_DAYS")
         if self.auth_revocation_max_stale_seconds < self.auth_revocation_seconds:
