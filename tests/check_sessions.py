@@ -13,7 +13,6 @@ import itertools
 import json
 import os
 import re
-import sys
 import tempfile
 import threading
 import time
@@ -303,4 +302,4 @@ def load(address: str) -> Iterator[list[int]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
