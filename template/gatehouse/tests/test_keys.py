@@ -139,13 +139,13 @@ def test_a_key_that_is_there_twice_is_refused() -> None:
 
 
 def test_a_new_key_is_always_accepted() -> None:
-    for _ in range(300):
+    for _ in range(60):
         read_keys(new_key())
 
 
 def test_random_keys_of_other_lengths_are_accepted() -> None:
     for size in (32, 33, 48, 64, 128):
-        for _ in range(50):
+        for _ in range(10):
             read_keys(b64(secrets.token_bytes(size)))
 
 
