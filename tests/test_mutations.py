@@ -70,10 +70,22 @@ MUTATIONS = {
         "gatehouse/tests/test_hostile_tokens.py",
     ),
     "decoy hash": Mutation(
-        f"{CORE}/routes/token.py",
+        f"{CORE}/routes/grants.py",
         "checked = await core.passwords.verify(password, found.password_hash if found else None)",
         "checked = await core.passwords.verify(password, found.password_hash) if found else None",
         "gatehouse/tests/test_login.py",
+    ),
+    "ended sessions": Mutation(
+        f"{CORE}/guards.py",
+        "if await core.revocation.has_ended(token.session_id):",
+        "if False:",
+        "gatehouse/tests/test_sessions.py",
+    ),
+    "one successor": Mutation(
+        f"{CORE}/refresh.py",
+        ", col(RefreshToken.retired_at).is_(None)",
+        "",
+        "gatehouse/tests/test_refresh.py",
     ),
     "guard of every route": Mutation(
         f"{CORE}/install.py",
