@@ -137,6 +137,7 @@ def one_successor(address: str) -> None:
     with ThreadPoolExecutor(64) as pool:
         answers = list(pool.map(lambda _: refresh(address, token), range(AT_ONCE)))
     counted = {code: [a.status_code for a in answers].count(code) for code in (200, 400, 500, 503)}
+    expect(counted, {200: AT_ONCE, 400: 0, 500: 0, 503: 0})
     successors = {answer.json()["refresh_token"] for answer in answers}
     expect(len(successors), 1)
     print(f"{AT_ONCE} refreshes at once: {counted[200]} answers with one successor")

@@ -89,7 +89,7 @@ MUTATIONS = {
     ),
     "guard of every route": Mutation(
         f"{CORE}/install.py",
-        "    check_routes(app.routes, frozenset(app.state.gatehouse.scopes))\n",
+        "    check_routes(app.router, frozenset(app.state.gatehouse.scopes))\n",
         "    pass\n",
         "gatehouse/tests/test_guards.py",
     ),

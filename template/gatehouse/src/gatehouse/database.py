@@ -2,14 +2,17 @@
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
+TURN_WAIT = 15  # seconds that a write waits for the other writes of this process, on SQLite
 LOCK_WAIT = 5  # seconds that SQLite waits for another writer
 POOL_WAIT = 3  # seconds that a request waits for a connection before it is refused (503)
 CONNECT_WAIT = 5  # seconds that PostgreSQL may take to accept a connection
@@ -27,6 +30,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.engine = create_database_engine(url)
         self._writer = self.engine.execution_options(gatehouse_write=True)
+        self._one_writer = threading.Lock() if self.engine.dialect.name == "sqlite" else None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -37,8 +41,28 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session in one transaction, committed at the end, rolled back by an exception."""
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with (
+            self._turn(),
+            Session(self._writer, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """SQLite has one writer. Its own waiting is by naps, in which the unlucky starve; within
+        a process we queue before a connection is taken."""
+        if self._one_writer is None:
+            yield
+            return
+        if not self._one_writer.acquire(timeout=LOCK_WAIT):
+            raise OperationalError(
+                "BEGIN IMMEDIATE", None, TimeoutError("other writers were first")
+            )
+        try:
+            yield
+        finally:
+            self._one_writer.release()
 
     def close(self) -> None:
         self.engine.dispose()
