@@ -19,7 +19,7 @@ class Plan:
 
 FULL = Plan(
     turn=0.5,
-    turns=28,
+    turns=20,
     hash_rounds=4,
     hashes=48,
     latency_rounds=3,

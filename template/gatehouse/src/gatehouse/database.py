@@ -55,7 +55,7 @@ class Database:
         if self._one_writer is None:
             yield
             return
-        if not self._one_writer.acquire(timeout=LOCK_WAIT):
+        if not self._one_writer.acquire(timeout=TURN_WAIT):
             raise OperationalError(
                 "BEGIN IMMEDIATE", None, TimeoutError("other writers were first")
             )
