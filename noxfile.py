@@ -24,6 +24,7 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 OWN_ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": None,  # its second start is to be faster than its first
     "UV_PROJECT_ENVIRONMENT": None,
+    "UV_PYTHON": None,
     "VIRTUAL_ENV": None,
 }
 
@@ -158,11 +159,12 @@ def render(session: nox.Session, combination: str) -> None:
     install(session, "client", "postgresql")
     service = Path(session.create_tmp()) / "service"
     copy_template(session, service, f"--data=database={database}", f"--data=python_min={version}")
+    environment = {**OWN_ENVIRONMENT, "UV_PYTHON": python}
     with session.chdir(service):
-        session.run("uv", "sync", "-q", "--python", python, external=True, env=OWN_ENVIRONMENT)
-        session.run("uv", "run", "-q", "pytest", "-q", external=True, env=OWN_ENVIRONMENT)
+        session.run("uv", "sync", "-q", external=True, env=environment)
+        session.run("uv", "run", "-q", "pytest", "-q", external=True, env=environment)
     check = ("python", "tests/check_service.py", str(service), database)
-    session.run(*check, env=OWN_ENVIRONMENT)
+    session.run(*check, env=environment)
 
 
 @nox.session
