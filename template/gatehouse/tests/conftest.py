@@ -6,6 +6,7 @@ import json
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -76,4 +77,5 @@ def _few_rsa_keys() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(keys._MAKERS, "RS256", next_key)
+        patch.setattr(keys, "_load_pem", lru_cache(keys._load_pem))  # reading one is slow too
         yield
