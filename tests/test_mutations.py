@@ -77,7 +77,7 @@ MUTATIONS = {
     ),
     "ended sessions": Mutation(
         f"{CORE}/guards.py",
-        "if await core.revocation.has_ended(token.session_id):",
+        "if revocation.holds(token.session_id):",
         "if False:",
         "gatehouse/tests/test_sessions.py",
     ),

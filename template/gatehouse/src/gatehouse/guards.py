@@ -51,11 +51,14 @@ class AccessTokenGuard(OAuth2PasswordBearer):
             token = core.tokens.read(bearer_token(connection))
         except BadAccessToken:
             raise BAD_TOKEN from None
-        try:
-            if await core.revocation.has_ended(token.session_id):
-                raise BAD_TOKEN
-        except RevocationStale:
-            raise NOT_KNOWN from None
+        revocation = core.revocation
+        if not revocation.is_fresh():
+            try:
+                await revocation.refresh()
+            except RevocationStale:
+                raise NOT_KNOWN from None
+        if revocation.holds(token.session_id):
+            raise BAD_TOKEN
         if not token.scopes.issuperset(needed.scopes):
             raise insufficient_scope(needed.scopes)
         return token

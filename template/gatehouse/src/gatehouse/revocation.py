@@ -56,12 +56,23 @@ class Revocation:
 
     async def has_ended(self, session_id: UUID) -> bool:
         """Whether a session is over. Raises `RevocationStale` rather than guess."""
-        now = time.monotonic()
-        if now - self._read_at >= self._interval:
-            await self._refresh(now)
-            if time.monotonic() - self._read_at > self._max_stale:
-                raise RevocationStale
+        if not self.is_fresh():
+            await self.refresh()
+        return self.holds(session_id)
+
+    def is_fresh(self) -> bool:
+        """Whether the list was read within the interval; if not, `refresh` it first."""
+        return time.monotonic() - self._read_at < self._interval
+
+    def holds(self, session_id: UUID) -> bool:
+        """Whether a session is on the list as it stands."""
         return session_id in self._ended or session_id in self._own
+
+    async def refresh(self) -> None:
+        """Read the list if it is time. Raises `RevocationStale` rather than let anyone guess."""
+        await self._refresh(time.monotonic())
+        if time.monotonic() - self._read_at > self._max_stale:
+            raise RevocationStale
 
     async def _refresh(self, now: float) -> None:
         """Read the list once for all who wait. After a failure, not again before an interval."""
