@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from gatehouse import users
 from gatehouse.addresses import BadAddress, normalise
 from gatehouse.audit import COMMAND, record
-from gatehouse.migrating import unmigrated
 from gatehouse.passwords import WeakPassword, check_new_password
 from gatehouse.refusal import StartRefused
-from gatehouse.serving import load
+from gatehouse.serving import load, require_migrated
 from gatehouse.state import Gatehouse
 
 if TYPE_CHECKING:
@@ -22,11 +21,7 @@ if TYPE_CHECKING:
 def create(service: "Service", asked: argparse.Namespace) -> int:
     """Make an account. The password is asked twice, or read as one line where no terminal is."""
     core: Gatehouse = load(service).state.gatehouse
-    with core.database.engine.connect() as connection:
-        if unmigrated(connection, service.migrations):
-            raise StartRefused(
-                f"The database is not migrated. Run first: {service.command} migrate"
-            )
+    require_migrated(service, core)
     try:
         _, key = normalise(asked.email)
         password = check_new_password(

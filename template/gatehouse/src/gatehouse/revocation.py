@@ -54,12 +54,6 @@ class Revocation:
         for session_id in session_ids:
             self._own[session_id] = now
 
-    async def has_ended(self, session_id: UUID) -> bool:
-        """Whether a session is over. Raises `RevocationStale` rather than guess."""
-        if not self.is_fresh():
-            await self.refresh()
-        return self.holds(session_id)
-
     def is_fresh(self) -> bool:
         """Whether the list was read within the interval; if not, `refresh` it first."""
         return time.monotonic() - self._read_at < self._interval

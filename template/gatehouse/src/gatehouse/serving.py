@@ -39,6 +39,15 @@ def _check(app: FastAPI) -> Gatehouse:
     return core
 
 
+def require_migrated(service: "Service", core: Gatehouse) -> None:
+    """Refuse to work on a database that lacks a migration."""
+    with core.database.engine.connect() as connection:
+        if unmigrated(connection, service.migrations):
+            raise StartRefused(
+                f"The database is not migrated. Run first: {service.command} migrate"
+            )
+
+
 def dev(service: "Service", asked: argparse.Namespace) -> int:
     """First run: writes `.env` with a fresh key. Always: migrates, starts, reloads on a change."""
     if _write_env(Path(".env")):
@@ -63,11 +72,7 @@ def serve(service: "Service", asked: argparse.Namespace) -> int:
     _use_huge_pages()
     app = load(service)
     core = _check(app)
-    with core.database.engine.connect() as connection:
-        if unmigrated(connection, service.migrations):
-            raise StartRefused(
-                f"The database is not migrated. Run first: {service.command} migrate"
-            )
+    require_migrated(service, core)
     core.database.close()
     uvicorn.run(service.app, workers=asked.workers, **_options(app, asked, readable=False))
     return 0
