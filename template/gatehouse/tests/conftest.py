@@ -1,8 +1,10 @@
 """What the core's own tests share: tokens made by hand, as an attacker or a sloppy issuer would."""
 
 import hmac
+import io
 import itertools
 import json
+import sys
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
@@ -11,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from gatehouse import keys
+from gatehouse import commands, keys
+from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.testing import SignIn
 
 Forge = Callable[..., str]
+Run = Callable[..., int]
 
 
 def b64(content: bytes) -> str:
@@ -79,3 +83,32 @@ def _few_rsa_keys() -> Iterator[None]:
         patch.setitem(keys._MAKERS, "RS256", next_key)
         patch.setattr(keys, "_load_pem", lru_cache(keys._load_pem))  # reading one is slow too
         yield
+
+
+@pytest.fixture
+def run(
+    pytestconfig: pytest.Config,
+    auth_key: str,
+    core: Gatehouse,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """Run a command and give its exit code; `stdin` is what it reads."""
+
+    def call(*arguments: str, stdin: str = "") -> int:
+        raw = io.BytesIO(stdin.encode("utf-8", "surrogatepass"))
+        text = io.TextIOWrapper(raw, "utf-8", errors="surrogateescape", newline=None)
+        monkeypatch.setattr(sys, "stdin", text)
+        try:
+            commands.run(
+                pytestconfig.getini("gatehouse_app"),
+                migrations=core.migrations,
+                arguments=arguments,
+            )
+        except StartRefused as refusal:
+            print(refusal, file=sys.stderr)
+            return 1
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        raise AssertionError("a command always ends with an exit code")
+
+    return call

@@ -1,9 +1,8 @@
 """The commands, run as a person runs them: their words, their exit codes, what they leave."""
 
-import io
+import json
 import sqlite3
 import stat
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,44 +12,14 @@ import pytest
 import time_machine
 from sqlmodel import col, select
 
-from gatehouse import commands, passwords, utc_now
+from gatehouse import passwords, utc_now
 from gatehouse.keys import read_keys
-from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent, LoginSession, User
 from gatehouse.testing import CreateUser, SignIn
 
 Run = Callable[..., int]
 PASSWORD = "correct horse battery staple"
-
-
-@pytest.fixture
-def run(
-    pytestconfig: pytest.Config,
-    auth_key: str,
-    core: Gatehouse,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Run:
-    """Run a command and give its exit code; `stdin` is what it reads."""
-
-    def call(*arguments: str, stdin: str = "") -> int:
-        raw = io.BytesIO(stdin.encode("utf-8", "surrogatepass"))
-        text = io.TextIOWrapper(raw, "utf-8", errors="surrogateescape", newline=None)
-        monkeypatch.setattr(sys, "stdin", text)
-        try:
-            commands.run(
-                pytestconfig.getini("gatehouse_app"),
-                migrations=core.migrations,
-                arguments=arguments,
-            )
-        except StartRefused as refusal:
-            print(refusal, file=sys.stderr)
-            return 1
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        raise AssertionError("a command always ends with an exit code")
-
-    return call
 
 
 @pytest.mark.parametrize(
@@ -285,6 +254,19 @@ def test_a_disabled_user_is_out_and_an_enabled_one_may_come_back(
             row.event for row in session.exec(select(AuditEvent).order_by(col(AuditEvent.time)))
         ]
     assert events == ["user_disabled", "user_enabled"]
+
+
+def test_a_command_leaves_an_audit_line_as_a_request_does(
+    run: Run, create_user: CreateUser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bob = create_user("bob@example.com")
+    assert run("user", "disable", "bob@example.com") == 0
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    found = json.loads(line)
+    assert found["logger"] == "gatehouse.audit"
+    assert (found["event"], found["user_id"]) == ("user_disabled", str(bob.id))
+    assert "Disabled" in captured.out
 
 
 def test_the_last_active_administrator_cannot_be_disabled(

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -50,7 +51,10 @@ def core_of(client: TestClient) -> Gatehouse:
 
 
 def issue(core: Gatehouse) -> str:
-    return core.tokens.issue(user_id=uuid4(), session_id=uuid4(), scopes=["notes:read"])
+    token, _ = core.tokens.issue(
+        user_id=uuid4(), session_id=uuid4(), scopes=["notes:read"], session_end=time.time() + 60
+    )
+    return token
 
 
 def decode(core: Gatehouse, token: str, jwks: dict[str, Any], algorithm: str) -> dict[str, Any]:

@@ -79,7 +79,9 @@ def test_the_right_key_with_another_hash_is_refused(refused: Refused, forge: For
 def test_a_key_long_enough_for_another_algorithm_keeps_to_its_own() -> None:
     key = b64(secrets.token_bytes(64))
     tokens = Tokens(ring=read_keys(key), issuer="i", audience="a", client_id="c", lifetime=60)
-    good = tokens.issue(user_id=uuid4(), session_id=uuid4(), scopes=())
+    good, _ = tokens.issue(
+        user_id=uuid4(), session_id=uuid4(), scopes=(), session_end=time.time() + 60
+    )
     assert tokens.read(good)
     (only,) = tokens.expected.ring.keys
     for algorithm in ("HS384", "HS512"):

@@ -14,7 +14,8 @@ from gatehouse.keys import BadKey, new_key, read_keys
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RELOAD = timedelta(seconds=60)
 LIFETIME = timedelta(seconds=1800)
-KNOWN = RELOAD + timedelta(seconds=300)
+KNOWN = RELOAD  # for a key that is not published
+PUBLISHED = RELOAD + timedelta(seconds=300)  # others keep the JWKS for so long
 GONE = RELOAD + LIFETIME
 
 
@@ -140,6 +141,15 @@ def test_a_moment_within_a_second_is_never_noted_too_early() -> None:
     assert early.ready == step.ready
 
 
+@pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
+def test_a_key_that_others_fetch_signs_only_when_they_must_have_it(
+    path: Path, algorithm: str
+) -> None:
+    assert rotate(path, at(), algorithm).ready == START + PUBLISHED
+    assert not rotate(path, at(PUBLISHED - timedelta(seconds=1))).changed
+    assert rotate(path, at(PUBLISHED)).changed
+
+
 @pytest.mark.parametrize("old", ["HS256", "EdDSA", "ES256", "RS256"])
 def test_a_new_key_is_of_the_old_ones_algorithm_unless_told(old: str) -> None:
     text = new_key(old)
@@ -155,7 +165,7 @@ def rotated(text: str, times: int = 1) -> str:
     """The text after whole rotations, in which nobody removes a key but at the very end."""
     after = timedelta(0)
     for _ in range(times):
-        for wait in (timedelta(0), KNOWN):
+        for wait in (timedelta(0), PUBLISHED):
             after += wait
             text, step = advance(text, at(after))
             assert step.changed
@@ -183,7 +193,7 @@ def test_no_key_and_no_comment_is_lost_or_there_twice(
     text = f"# top\n{between.join(keys)}\n# end"
     path.write_bytes(text.encode())
     before = set(kids(text))
-    for after in (timedelta(0), KNOWN):
+    for after in (timedelta(0), PUBLISHED):
         step = rotate(path, at(after), "ES256")
         assert step.changed
         written = path.read_text()

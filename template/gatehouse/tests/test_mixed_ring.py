@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
@@ -107,8 +108,11 @@ def test_a_token_of_every_key_in_the_ring_is_accepted(service: Service) -> None:
 
 
 def test_the_first_key_signs(service: Service) -> None:
-    token = service.core.tokens.issue(
-        user_id=service.claims["sub"], session_id=service.claims["sid"], scopes=()
+    token, _ = service.core.tokens.issue(
+        user_id=service.claims["sub"],
+        session_id=service.claims["sid"],
+        scopes=(),
+        session_end=time.time() + 60,
     )
     header = jwt.get_unverified_header(token)
     assert header == {"typ": "at+jwt", "kid": service.ring.signing.kid, "alg": ALGORITHMS[0]}

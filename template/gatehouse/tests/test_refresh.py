@@ -187,6 +187,19 @@ def test_daily_use_does_not_carry_a_session_past_thirty_days(
         assert refused(refresh(client, token))
 
 
+def test_no_access_token_lives_beyond_its_session(client: TestClient, tokens: Tokens) -> None:
+    token, start = tokens["refresh_token"], utc_now()
+    for days in (10, 20):
+        with time_machine.travel(start + timedelta(days=days), tick=False):
+            token = refresh(client, token).json()["refresh_token"]
+    with time_machine.travel(start + timedelta(days=30, seconds=-10), tick=False):
+        last = refresh(client, token).json()
+        assert 0 < last["expires_in"] <= 11
+        assert opens(client, last)
+    with time_machine.travel(start + timedelta(days=30, seconds=2), tick=False):
+        assert not opens(client, last)
+
+
 def disable(core: Gatehouse) -> None:
     with core.database.write() as session:
         session.exec(select(User)).one().is_active = False

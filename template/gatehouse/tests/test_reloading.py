@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -53,7 +54,10 @@ Lines = Callable[[], list[tuple[int, str]]]
 
 
 def issue(tokens: Tokens) -> str:
-    return tokens.issue(user_id=uuid4(), session_id=uuid4(), scopes=())
+    token, _ = tokens.issue(
+        user_id=uuid4(), session_id=uuid4(), scopes=(), session_end=time.time() + 60
+    )
+    return token
 
 
 def check(reloader: KeyReloader) -> None:

@@ -4,6 +4,7 @@ import argparse
 import io
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gatehouse import accounting, administering, inspecting, rotating, serving
 from gatehouse.keys import ALGORITHMS
+from gatehouse.logs import audit_lines
 from gatehouse.migrating import migrate
 from gatehouse.refusal import StartRefused
 from gatehouse.settings import Settings
@@ -48,8 +50,10 @@ def run(
     asked = parser.parse_args(arguments)
     service = Service(app, settings, migrations, parser.prog)
     handler: Handler = asked.handler
+    servers = (serving.dev, serving.serve)  # which have a log of their own
     try:
-        code = handler(service, asked)
+        with nullcontext() if handler in servers else audit_lines():
+            code = handler(service, asked)
     except SQLAlchemyError as error:
         raise StartRefused(_in_words(error, service)) from None
     except CommandError as error:

@@ -123,13 +123,12 @@ def _replace(path: Path, draft: Path) -> None:
 def advance(text: str, times: Times, algorithm: str | None = None) -> tuple[str, Step]:
     """The text after the next step, and that step. No key is ever lost or there twice."""
     now = _next_second(times.now)  # a note holds whole seconds, and must not be early
-    until_known = times.reload + timedelta(seconds=JWKS_MAX_AGE)
     until_gone = times.reload + times.lifetime
     ring, notes = read_keys(text), _notes(text)
     others = [key for key in ring.keys[1:] if key.kid in notes]
     waiting = next((key for key in others if notes[key.kid].verb == "added"), None)
     if waiting:
-        ready = notes[waiting.kid].time + until_known
+        ready = notes[waiting.kid].time + _until_known(waiting, times)
         if times.now < ready:
             return text, _step(text, False, ready, waiting)
         text = _with_first(text, ring.keys.index(waiting), now)
@@ -142,7 +141,13 @@ def advance(text: str, times: Times, algorithm: str | None = None) -> tuple[str,
         text = _with_first(text, 0, now)
         return text, _step(text, True, now + until_gone)
     text = _with_new_key(text, new_key(algorithm or ring.signing.algorithm), now)
-    return text, _step(text, True, now + until_known, read_keys(text).keys[-1])
+    added = read_keys(text).keys[-1]
+    return text, _step(text, True, now + _until_known(added, times), added)
+
+
+def _until_known(key: Key, times: Times) -> timedelta:
+    """How long until all who verify have a key: we re-read the file, others the published keys."""
+    return times.reload + timedelta(seconds=JWKS_MAX_AGE if key.public else 0)
 
 
 def _step(text: str, changed: bool, ready: datetime, waiting: Key | None = None) -> Step:

@@ -2,7 +2,10 @@
 
 import json
 import logging
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gatehouse.request_ids import request_id
@@ -60,6 +63,23 @@ def quiet_server_log() -> None:
     """Whoever starts the server, its log holds no query string, no header and no token."""
     for name in ("uvicorn.access", "uvicorn.error", "uvicorn.asgi"):
         logging.getLogger(name).addFilter(_WITHOUT_SECRETS)
+
+
+@contextmanager
+def audit_lines() -> Iterator[None]:
+    """While a command runs, its security events on standard error: JSON unless a person reads."""
+    handler = logging.StreamHandler(sys.stderr)
+    readable = PlainFormatter("%(levelname)-8s %(message)s")
+    handler.setFormatter(readable if sys.stderr.isatty() else JsonFormatter())
+    logger = logging.getLogger("gatehouse.audit")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def log_config(*, readable: bool) -> dict[str, Any]:

@@ -214,7 +214,12 @@ def sign_in(app: FastAPI, core: Gatehouse, _running: TestClient) -> SignIn:
                 days=1,
                 origin=COMMAND,
             )
-        token = core.tokens.issue(user_id=user.id, session_id=opened.id, scopes=granted)
+        token, _ = core.tokens.issue(
+            user_id=user.id,
+            session_id=opened.id,
+            scopes=granted,
+            session_end=opened.expires_at.timestamp(),
+        )
         signed_in = _client(app, _running)
         signed_in.headers["Authorization"] = f"Bearer {token}"
         return signed_in

@@ -1,5 +1,6 @@
 """Access tokens: issue and read. A JWT of the profile RFC 9068."""
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -56,11 +57,17 @@ class Tokens:
         user_id: UUID,
         session_id: UUID,
         scopes: Iterable[str],
+        session_end: float,
         auth_time: float | None = None,
-    ) -> str:
-        """A new access token. `auth_time` is when the password was shown: now, unless given."""
+    ) -> tuple[str, int]:
+        """A new access token and the seconds that it lives: never beyond its session's end.
+
+        Times are seconds since 1970. `auth_time` is when the password was shown: now, unless
+        given.
+        """
         now = int(time.time())
         expected = self.expected
+        lifetime = min(expected.lifetime, max(1, math.ceil(session_end) - now))
         claims = {
             "iss": expected.issuer,
             "aud": expected.audience,
@@ -69,13 +76,14 @@ class Tokens:
             "jti": str(uuid4()),
             "sid": str(session_id),
             "iat": now,
-            "exp": now + expected.lifetime,
+            "exp": now + lifetime,
             "auth_time": now if auth_time is None else int(auth_time),
             "scope": " ".join(sorted(scopes)),
         }
         key = expected.ring.signing
         header = {"typ": "at+jwt", "kid": key.kid}
-        return jwt.encode(claims, key.signing, algorithm=key.algorithm, headers=header)
+        text = jwt.encode(claims, key.signing, algorithm=key.algorithm, headers=header)
+        return text, lifetime
 
     def read(self, text: str) -> AccessToken:
         """The verified content of a token; raises `BadAccessToken`."""

@@ -27,12 +27,13 @@ log = logging.getLogger("gatehouse.grants")
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What the tokens are to say. `auth_time`: when the password was shown, since 1970."""
+    """What the tokens are to say. Times are seconds since 1970; `auth_time`: of the password."""
 
     user_id: UUID
     session_id: UUID
     scopes: frozenset[str]
     auth_time: float
+    session_end: float
     refresh_token: str
 
 
@@ -94,8 +95,14 @@ def _open(
 
 
 def _granted(login: LoginSession, scopes: frozenset[str], refresh_token: str) -> Granted:
-    auth_time = login.created_at.timestamp()
-    return Granted(login.user_id, login.id, scopes, auth_time, refresh_token)
+    return Granted(
+        user_id=login.user_id,
+        session_id=login.id,
+        scopes=scopes,
+        auth_time=login.created_at.timestamp(),
+        session_end=login.expires_at.timestamp(),
+        refresh_token=refresh_token,
+    )
 
 
 def _note_failure(core: Gatehouse, origin: Origin, found: users.Credentials | None) -> None:

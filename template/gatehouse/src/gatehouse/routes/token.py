@@ -85,16 +85,17 @@ async def issue_token(request: Request, response: Response, core: Core) -> Token
 
 
 def _answer(core: Gatehouse, granted: Granted) -> TokenAnswer:
-    token = core.tokens.issue(
+    token, lifetime = core.tokens.issue(
         user_id=granted.user_id,
         session_id=granted.session_id,
         scopes=granted.scopes,
         auth_time=granted.auth_time,
+        session_end=granted.session_end,
     )
     return TokenAnswer(
         access_token=token,
         token_type="Bearer",
-        expires_in=core.tokens.expected.lifetime,
+        expires_in=lifetime,
         refresh_token=granted.refresh_token,
         scope=" ".join(sorted(granted.scopes)),
     )
