@@ -32,6 +32,15 @@ Event = Literal[
     "user_enabled",
     "sessions_ended",
     "keys_rotated",
+    "registered",
+    "email_verified",
+    "email_changed",
+    "password_changed",
+    "password_reset_requested",
+    "password_reset",
+    "account_deleted",
+    "role_changed",
+    "throttled",
 ]
 
 

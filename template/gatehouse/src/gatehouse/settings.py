@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from email_validator import EmailNotValidError, validate_email
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
@@ -16,6 +17,8 @@ from sqlalchemy.exc import ArgumentError
 from gatehouse.refusal import StartRefused
 
 Network = IPv4Network | IPv6Network
+
+TERMINAL = "terminal:"  # as SMTP_URL: mail is printed; what `dev` sets
 
 
 class Settings(BaseSettings):
@@ -58,6 +61,19 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     docs_enabled: bool = True
+    # None: open where mail can be sent.
+    auth_registration: Literal["open", "closed"] | None = None
+    auth_throttle_storage: str = "memory://"
+    smtp_url: str = ""
+    mail_from: str = ""
+    account_pages_url: str = ""
+
+    @property
+    def registration_is_open(self) -> bool:
+        """Whether anyone may make an account."""
+        return self.auth_registration == "open" or (
+            self.auth_registration is None and bool(self.smtp_url)
+        )
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -89,7 +105,44 @@ class Settings(BaseSettings):
             raise ValueError("the URL may hold no NUL")
         return f"{scheme}://{rest}"
 
-    @field_validator("public_base_url", "auth_issuer")
+    @field_validator("auth_throttle_storage")
+    @classmethod
+    def _known_store(cls, url: str) -> str:
+        if url != "memory://" and not url.startswith(("redis://", "rediss://")):
+            raise ValueError("give memory://, or the URL of a Redis or Valkey: redis://host:6379/0")
+        try:
+            urlsplit(url).port  # noqa: B018 - it raises
+        except ValueError:
+            raise ValueError("this URL cannot be read") from None
+        return url
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, url: str) -> str:
+        if url in ("", TERMINAL):
+            return url
+        try:
+            parts = urlsplit(url)
+            known = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            known = False
+        if not known or parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError("give smtp://user:password@host:587, or smtps:// for TLS at once")
+        return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, text: str) -> str:
+        try:
+            if text:
+                validate_email(text, check_deliverability=False, allow_display_name=True)
+        except EmailNotValidError:
+            raise ValueError(
+                "give an address, such as Notes <no-reply@example.com>, or none"
+            ) from None
+        return text
+
+    @field_validator("public_base_url", "auth_issuer", "account_pages_url")
     @classmethod
     def _plain_url(cls, url: str) -> str:
         """RFC 8414 section 2: an issuer is a URL with no query and no fragment."""

@@ -50,6 +50,7 @@ class User(_Quiet, table=True):
     role: str
     is_active: bool = True
     email_verified_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    failed_logins: int = 0  # in a row, over all addresses
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
 
 
@@ -104,8 +105,43 @@ class AuditEvent(_Quiet, table=True):
     user_id: UUID | None = Field(default=None, index=True)
     session_id: UUID | None = None
     ip: str
+    network: str = ""  # what of the address counts as one client: all of IPv4, a /64 of IPv6
     user_agent: str
     request_id: str
+
+
+class OneTimeToken(_Quiet, table=True):
+    """A token that was mailed: good once, for one purpose, one account and one address."""
+
+    __tablename__ = "gatehouse_one_time_token"
+
+    digest: str = Field(primary_key=True)
+    purpose: str
+    user_id: UUID = Field(foreign_key="gatehouse_user.id", ondelete="CASCADE", index=True)
+    email: str
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class Errand(_Quiet, table=True):
+    """Work for after the answer: to see who has an account, and to mail. See `outbox.py`.
+
+    It holds what was asked for, never a token: that is made when the mail goes out.
+    """
+
+    __tablename__ = "gatehouse_errand"
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    kind: str
+    email: str
+    email_key: str = Field(index=True)
+    user_id: UUID | None = None
+    password_hash: str | None = None
+    ip: str
+    user_agent: str
+    request_id: str
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    due_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime, index=True)
+    attempts: int = 0
 
 
 CORE_TABLES = frozenset(
@@ -115,6 +151,8 @@ CORE_TABLES = frozenset(
         "gatehouse_refresh_token",
         "gatehouse_ended_session",
         "gatehouse_audit_event",
+        "gatehouse_one_time_token",
+        "gatehouse_errand",
     }
 )
 
