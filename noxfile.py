@@ -179,6 +179,17 @@ def sessions(session: nox.Session, database: str) -> None:
 
 
 @nox.session
+@nox.parametrize("database", DATABASES, ids=DATABASES)
+def accounts(session: nox.Session, database: str) -> None:
+    """The life of an account with a real mail server and a real Valkey, crashes included."""
+    install(session, "client", "accounts", "postgresql")
+    service = Path(session.create_tmp()) / "service"
+    copy_template(session, service, f"--data=database={database}")
+    check = ("python", "tests/check_accounts.py", str(service), database, *session.posargs)
+    session.run(*check, env=OWN_ENVIRONMENT)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Render a service, start it, log in, call a protected route. `-- --help` lists options."""
     install(session, "copier")

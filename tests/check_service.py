@@ -92,13 +92,17 @@ def two_migrations_at_once(command: list[str], service: Path, environment: dict[
 
 @contextlib.contextmanager
 def serving(
-    command: list[str], service: Path, environment: dict[str, str], *options: str
+    command: list[str],
+    service: Path,
+    environment: dict[str, str],
+    *options: str,
+    log_name: str = "serve.log",
 ) -> Iterator[str]:
     """The service under `serve`; its log must be JSON lines without a secret."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = service / "serve.log"
+    log = service / log_name
     with log.open("wb") as file:
         server = subprocess.Popen(
             [*command, "serve", "--port", str(port), *options],

@@ -13,7 +13,7 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -51,7 +51,7 @@ def service_folder(
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A new database, and nothing else that would win over the service's own `.env`."""
-    ours = ("AUTH_", "DOCS_ENABLED", "PUBLIC_BASE_URL", "VIRTUAL_ENV", "PYTHONPATH")
+    ours = ("AUTH_", "DOCS_ENABLED", "PUBLIC_BASE_URL", "SMTP_URL", "VIRTUAL_ENV", "PYTHONPATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     database = tmp_path_factory.mktemp("database") / "service.db"
     return {**kept, "DATABASE_URL": f"sqlite:///{database}"}
@@ -66,7 +66,15 @@ def service(
 ) -> Iterator[str]:
     """The address of the service, started as its README says and stopped at the end."""
     log = tmp_path_factory.mktemp("log") / "service.log"
-    port = _free_port()
+    with running(service_folder, environment, log, free_port()) as url:
+        yield url
+
+
+@contextmanager
+def running(
+    service_folder: Path, environment: dict[str, str], log: Path, port: int
+) -> Iterator[str]:
+    """A service under `dev`; its address."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             _command(service_folder, "dev", "--port", str(port)),
@@ -111,7 +119,7 @@ def _command(folder: Path, *arguments: str) -> list[str]:
     return ["uv", "run", "--quiet", project["name"], *arguments]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

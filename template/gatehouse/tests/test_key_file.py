@@ -11,6 +11,8 @@ import pytest
 from gatehouse.key_file import Step, Times, advance, open_to_others, read_key_file, rotate
 from gatehouse.keys import BadKey, new_key, read_keys
 
+pytestmark = pytest.mark.thorough
+
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RELOAD = timedelta(seconds=60)
 LIFETIME = timedelta(seconds=1800)

@@ -27,6 +27,8 @@ from gatehouse.key_weakness import WELL_KNOWN
 from gatehouse.keys import ALGORITHMS, BadKey, new_key, read_keys
 from gatehouse.refusal import StartRefused
 
+pytestmark = pytest.mark.thorough
+
 
 def b64(content: bytes | str) -> str:
     raw = content.encode() if isinstance(content, str) else content

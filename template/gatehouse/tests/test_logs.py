@@ -12,6 +12,8 @@ from gatehouse import public
 from gatehouse.logs import JsonFormatter, log_config
 from gatehouse.testing import CreateUser
 
+pytestmark = pytest.mark.thorough
+
 PASSWORD = "correct horse battery staple"
 
 

@@ -21,6 +21,8 @@ from gatehouse.keys import ALGORITHMS, Key, KeyRing, new_key, read_keys
 from gatehouse.state import Gatehouse
 from gatehouse.testing import SignIn
 
+pytestmark = pytest.mark.thorough
+
 ASYMMETRIC = ["EdDSA", "ES256", "RS256"]
 # The order of the group of P-256 (SEC 2 section 2.4.2), and of that of Ed25519 (RFC 8032).
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -11,6 +11,8 @@ from starlette.testclient import TestClient
 from gatehouse import Caller, public, requires
 from gatehouse.state import Gatehouse
 
+pytestmark = pytest.mark.thorough
+
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 INVALID = {
     "application/problem+json": {"schema": {"$ref": "#/components/schemas/ValidationProblem"}}

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from gatehouse.password_policy import WeakPassword, check_new_password, load_list, normalise
 
+pytestmark = pytest.mark.thorough
+
 LETTERS = st.characters(exclude_categories=["Cs"])
 
 

@@ -12,6 +12,8 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from gatehouse import passwords
 from gatehouse.passwords import HashQueueFull, Passwords
 
+pytestmark = pytest.mark.thorough
+
 RIGHT = "tidal-ochre-lantern-9"
 
 

@@ -16,6 +16,8 @@ from gatehouse.keys import new_key, read_keys
 from gatehouse.reloading import KeyReloader
 from gatehouse.tokens import BadAccessToken, Tokens
 
+pytestmark = pytest.mark.thorough
+
 HOUR = 3_600.0
 
 

@@ -13,6 +13,8 @@ from gatehouse.keys import ALGORITHMS, new_key, read_keys
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent
 
+pytestmark = pytest.mark.thorough
+
 Run = Callable[..., int]
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -21,6 +21,8 @@ from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.testing import SignIn
 
+pytestmark = pytest.mark.thorough
+
 MARKER = "s3cret-marker-77"
 
 

@@ -2,8 +2,10 @@
 
 from gatehouse.commands import run
 from gatehouse.guards import Caller, CurrentUser, public, recent_login, requires
+from gatehouse.hooks import Hooks
 from gatehouse.install import install
 from gatehouse.paging import Cursor, page_of
+from gatehouse.rates import throttled
 from gatehouse.settings import Settings
 from gatehouse.state import Database
 from gatehouse.tables import User, UtcDateTime, utc_now
@@ -14,6 +16,7 @@ __all__ = [
     "CurrentUser",
     "Cursor",
     "Database",
+    "Hooks",
     "PlainText",
     "Settings",
     "User",
@@ -24,5 +27,6 @@ __all__ = [
     "recent_login",
     "requires",
     "run",
+    "throttled",
     "utc_now",
 ]

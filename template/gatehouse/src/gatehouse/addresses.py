@@ -1,14 +1,36 @@
 """E-mail addresses: their grammar, and what makes two spellings one account."""
 
 import unicodedata
+from hashlib import sha256
+from typing import Annotated
 
 from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, Field
 
 MAX_LENGTH = 320  # characters, before anything is parsed
 
 
 class BadAddress(ValueError):
     """Not an e-mail address. The text says why and does not repeat the address."""
+
+
+def _checked(text: str) -> str:
+    normalise(text)
+    return text
+
+
+Address = Annotated[str, AfterValidator(_checked), Field(json_schema_extra={"format": "email"})]
+
+
+def key_of(text: str) -> str:
+    """What a text counts as, for throttling and for looking it up: its key, if it is an address.
+
+    Any other text becomes a key that no account has and that every database can take.
+    """
+    try:
+        return normalise(text)[1]
+    except BadAddress:
+        return f"no address {sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def normalise(address: str) -> tuple[str, str]:

@@ -37,8 +37,7 @@ def disable(service: "Service", asked: argparse.Namespace) -> int:
     """Disable an account and end its sessions. The last active administrator cannot be."""
 
     def change(session: Session, user: User) -> str:
-        users.disable(session, user)
-        ended = sessions.end_sessions(session, col(LoginSession.user_id) == user.id)
+        ended = users.disable(session, user)
         record(session, "user_disabled", COMMAND, user_id=user.id)
         return f"Disabled {user.email} and ended {len(ended)} sessions."
 

@@ -16,6 +16,7 @@ from gatehouse.proxies import client_address
 from gatehouse.request_ids import request_id
 from gatehouse.settings import Network
 from gatehouse.tables import AuditEvent
+from gatehouse.throttle import network_of
 
 log = logging.getLogger("gatehouse.audit")
 
@@ -51,6 +52,7 @@ class Origin:
     ip: str
     user_agent: str
     request_id: str
+    network: str = ""
 
 
 COMMAND = Origin(ip="", user_agent="command", request_id="")
@@ -59,8 +61,10 @@ COMMAND = Origin(ip="", user_agent="command", request_id="")
 def origin_of(connection: HTTPConnection, trusted: tuple[Network, ...]) -> Origin:
     """The client of a request, made fit to be stored and shown."""
     agent = connection.headers.get("user-agent", "")
+    ip = client_address(connection, trusted)
     return Origin(
-        ip=client_address(connection, trusted),
+        ip=ip,
+        network=network_of(ip),
         user_agent="".join(c for c in agent if c.isprintable())[:USER_AGENT_LENGTH],
         request_id=request_id.get(),
     )

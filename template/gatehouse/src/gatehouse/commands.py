@@ -1,4 +1,4 @@
-"""The commands of a service: `dev`, `serve`, `migrate`, `keys`, `token`, `user`."""
+"""The commands of a service: `dev`, `serve`, `migrate`, `keys`, `token`, `user`, `doctor`."""
 
 import argparse
 import io
@@ -11,7 +11,15 @@ from pathlib import Path
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from gatehouse import accounting, administering, inspecting, rotating, serving
+from gatehouse import (
+    accounting,
+    administering,
+    diagnosing,
+    importing,
+    inspecting,
+    rotating,
+    serving,
+)
 from gatehouse.keys import ALGORITHMS
 from gatehouse.logs import audit_lines
 from gatehouse.migrating import migrate
@@ -104,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     create = _add(user, "create", accounting.create, "make an account; asks for its password")
     create.add_argument("email", metavar="EMAIL", help="its e-mail address, counted as verified")
     create.add_argument("--admin", action="store_true", help="give it the role admin")
+    _add_import(user)
     for name, handler, about in (
         ("disable", administering.disable, "let an account log in no more, and end its sessions"),
         ("enable", administering.enable, "let a disabled account log in again"),
@@ -113,7 +122,18 @@ def _parser() -> argparse.ArgumentParser:
     end.add_argument("email", metavar="EMAIL", nargs="?", help="its address")
     end.add_argument("--all", action="store_true", help="everyone, at once")
     _add(commands, "cleanup", administering.cleanup, "delete expired rows and old addresses")
+    _add(
+        commands, "doctor", diagnosing.diagnose, "show what is risky here, and what to do about it"
+    )
     return parser
+
+
+def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _add(commands, "import", importing.import_users, "make the accounts of a file")
+    parser.add_argument("file", metavar="FILE", help="CSV or JSON lines; - for standard input")
+    parser.add_argument("--dry-run", action="store_true", help="check all of it, write nothing")
+    parser.add_argument("--format", choices=("csv", "jsonl"), help="(by the end of FILE)")
+    parser.set_defaults(usage_error=parser.error)
 
 
 def _add_keys(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
@@ -13,20 +13,35 @@ from starlette.types import ASGIApp
 from gatehouse.cleaning import Timer
 from gatehouse.database import Database
 from gatehouse.docs import add_docs
+from gatehouse.errands import Terms
 from gatehouse.guards import check_routes
 from gatehouse.hardening import Hardening, Limits
+from gatehouse.hooks import Hooks
 from gatehouse.key_file import read_key_file
 from gatehouse.keys import BadKey, KeyRing, read_keys
 from gatehouse.logs import quiet_server_log
+from gatehouse.mailing import Mailer
 from gatehouse.openapi import add_openapi, check_openapi
+from gatehouse.outbox import Outbox
 from gatehouse.passwords import Passwords
 from gatehouse.problems import add_problem_handlers
 from gatehouse.refusal import StartRefused
 from gatehouse.reloading import KeyReloader
 from gatehouse.revocation import Revocation
-from gatehouse.routes import accounts, discovery, health, sessions, token
+from gatehouse.routes import (
+    accounts,
+    administration,
+    discovery,
+    health,
+    pages,
+    recovery,
+    registration,
+    sessions,
+    token,
+)
 from gatehouse.settings import Settings
 from gatehouse.state import Gatehouse
+from gatehouse.throttle import Throttle
 from gatehouse.tokens import Tokens
 
 log = logging.getLogger("gatehouse.install")
@@ -40,11 +55,14 @@ def install(
     roles: Mapping[str, AbstractSet[str]],
     scopes: Mapping[str, str],
     migrations: Path | None = None,
+    hooks: Hooks | None = None,
+    mail: Path | None = None,
 ) -> None:
     """Add the login's routes, guards, headers and checks to an application.
 
     `name` is the service's own name (it becomes `client_id` in tokens), `roles` maps a role to
-    its scopes, `scopes` a scope to its description, `migrations` is the folder of your history.
+    its scopes, `scopes` a scope to its description, `migrations` is the folder of your history,
+    `hooks` what you add to logins and accounts, `mail` a folder with mail templates of your own.
     Raises `StartRefused` for settings or roles that are unsafe.
     """
     _check_roles(roles, scopes)
@@ -58,6 +76,8 @@ def install(
         client_id=name,
         lifetime=settings.auth_access_token_seconds,
     )
+    hooks = hooks or Hooks()
+    mailer = _mailer(app.title, settings, hooks, mail)
     path, seconds = settings.auth_keys_file, settings.auth_keys_reload_seconds
     core = Gatehouse(
         name=name,
@@ -78,18 +98,54 @@ def install(
         ),
         cleaning=Timer(),
         reloader=KeyReloader(path, seconds=seconds, tokens=tokens) if path else None,
+        hooks=hooks,
+        throttle=Throttle(settings.auth_throttle_storage, name),
+        mailer=mailer,
+        outbox=Outbox(database, mailer, _terms(settings, hooks)),
     )
     app.state.gatehouse = core
     app.router.redirect_slashes = False  # a redirect would send a password on to any Host
     app.router.routes[:] = [route for route in app.router.routes if not _is_fastapi_docs(route)]
-    for routes in (token, sessions, accounts, discovery, health):
+    for routes in (token, sessions, recovery, accounts, pages, discovery, health):
         app.include_router(routes.router)
+    for found in _optional(settings, scopes):
+        app.include_router(found)
     add_problem_handlers(app)
     add_openapi(app)
     if settings.docs_enabled:
         add_docs(app)
     quiet_server_log()
     _harden(app, core)
+
+
+def _optional(settings: Settings, scopes: Mapping[str, str]) -> Iterator[APIRouter]:
+    """Routes that are there only if they can be used."""
+    if settings.registration_is_open:
+        yield registration.router
+    if {"users:read", "users:write"} <= scopes.keys():
+        yield administration.router
+
+
+def _mailer(title: str, settings: Settings, hooks: Hooks, templates: Path | None) -> Mailer:
+    own = type(hooks).send_mail is not Hooks.send_mail
+    return Mailer(
+        url=settings.smtp_url,
+        sender=settings.mail_from,
+        service=title,
+        base_url=settings.public_base_url,
+        templates=templates,
+        send=hooks.send_mail if own else None,
+    )
+
+
+def _terms(settings: Settings, hooks: Hooks) -> Terms:
+    pages = settings.account_pages_url or f"{settings.public_base_url}/account"
+    return Terms(
+        hooks=hooks,
+        home=settings.account_pages_url or settings.public_base_url,
+        pages=pages,
+        must_verify=settings.auth_require_verified_email,
+    )
 
 
 def _harden(app: FastAPI, core: Gatehouse) -> None:

@@ -100,18 +100,26 @@ class Passwords:
         normal = normalise(password)
         return await self._run(lambda: self._hasher.hash(normal))
 
-    async def verify(self, password: str, stored: str | None) -> Verified | None:
+    async def verify(
+        self, password: str, stored: str | None, before: Callable[[], None] = lambda: None
+    ) -> Verified | None:
         """None for a wrong password, and after the same work for a missing or malformed hash.
 
-        What normalise refuses is wrong unhashed: that tells only what was sent. Raises
-        HashQueueFull.
+        What normalise refuses is wrong unhashed: that tells only what was sent. `before` is
+        called when the hash is about to be computed, in that thread; what it raises is raised
+        in its place. Raises HashQueueFull.
         """
         try:
             normal = normalise(password)
         except WeakPassword:
             return None
         decoy = self._decoy or await self.start()
-        return await self._run(lambda: self._check(password, normal, stored, decoy))
+
+        def check() -> Verified | None:
+            before()
+            return self._check(password, normal, stored, decoy)
+
+        return await self._run(check)
 
     def close(self) -> None:
         """Drop what waits and let go of the threads; a hash under way ends by itself.

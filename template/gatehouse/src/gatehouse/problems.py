@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from gatehouse.passwords import HashQueueFull
+from gatehouse.throttle import Throttled
 
 log = logging.getLogger("gatehouse.problems")
 
@@ -50,6 +51,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(OAuthError, _oauth)
+    app.add_exception_handler(Throttled, _throttled)
     app.add_exception_handler(Exception, _unexpected)
     for unreadable in (UnicodeEncodeError, DataError):
         app.add_exception_handler(unreadable, _unreadable)
@@ -173,6 +175,12 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", "")
     log.error("unavailable: %s %s at %a", type(error).__name__, code, request.scope["path"])
     return problem(503, "The service is busy; try again.", {"Retry-After": str(RETRY_AFTER)})
+
+
+async def _throttled(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Throttled)  # noqa: S101
+    wait = {"Retry-After": str(error.retry_after)}
+    return problem(429, "Too many tries. Wait before the next one.", wait)
 
 
 async def _unexpected(_: Request, __: Exception) -> Response:

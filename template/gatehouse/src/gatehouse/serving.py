@@ -17,6 +17,7 @@ from gatehouse.keys import new_key
 from gatehouse.logs import log_config
 from gatehouse.migrating import migrate, unmigrated
 from gatehouse.refusal import StartRefused
+from gatehouse.settings import TERMINAL
 from gatehouse.state import Gatehouse
 
 if TYPE_CHECKING:
@@ -52,8 +53,11 @@ def dev(service: "Service", asked: argparse.Namespace) -> int:
     """First run: writes `.env` with a fresh key. Always: migrates, starts, reloads on a change."""
     if _write_env(Path(".env")):
         print("Wrote .env with a fresh key (mode 600). Keep it out of version control.")
+    if not service.settings().smtp_url:
+        os.environ["SMTP_URL"] = TERMINAL  # for this command and the processes it starts
     app = load(service)
-    _check(app)
+    core = _check(app)
+    core.database.close()
     if applied := migrate(service.settings().database_url, service.migrations):
         print(f"Migrated the database: {', '.join(applied)}.")
     print(f"API docs      http://{asked.host}:{asked.port}/docs")
@@ -72,10 +76,21 @@ def serve(service: "Service", asked: argparse.Namespace) -> int:
     _use_huge_pages()
     app = load(service)
     core = _check(app)
+    _check_mail(core)
     require_migrated(service, core)
     core.database.close()
     uvicorn.run(service.app, workers=asked.workers, **_options(app, asked, readable=False))
     return 0
+
+
+def _check_mail(core: Gatehouse) -> None:
+    """Refuse to let people register who can never be sent their link, or whose link is printed."""
+    if core.settings.smtp_url == TERMINAL:
+        raise StartRefused("SMTP_URL is refused: terminal: prints mail, which is for `dev` alone.")
+    if core.settings.registration_is_open and not core.can_mail:
+        raise StartRefused(
+            "AUTH_REGISTRATION is refused: open needs SMTP_URL, or nobody can confirm an address."
+        )
 
 
 def _options(app: FastAPI, asked: argparse.Namespace, *, readable: bool) -> dict[str, Any]:

@@ -12,11 +12,15 @@ from starlette.requests import HTTPConnection
 
 from gatehouse import database
 from gatehouse.cleaning import Timer
+from gatehouse.hooks import Hooks
+from gatehouse.mailing import Mailer
+from gatehouse.outbox import Outbox
 from gatehouse.passwords import Passwords
 from gatehouse.refresh import Lives
 from gatehouse.reloading import KeyReloader
 from gatehouse.revocation import Revocation
 from gatehouse.settings import Settings
+from gatehouse.throttle import Throttle
 from gatehouse.tokens import Tokens
 
 
@@ -35,10 +39,15 @@ class Gatehouse:
     revocation: Revocation
     cleaning: Timer
     reloader: KeyReloader | None
+    hooks: Hooks
+    throttle: Throttle
+    mailer: Mailer
+    outbox: Outbox
 
     async def start(self) -> None:
         """What a process does before its first request."""
         await self.passwords.start()
+        self.outbox.start()
         if self.reloader:
             self.reloader.start()
 
@@ -46,8 +55,15 @@ class Gatehouse:
         """What it does after its last one. It may be started again."""
         if self.reloader:
             await self.reloader.stop()
+        await self.outbox.stop()
+        self.throttle.close()
         self.passwords.close()
         self.database.close()
+
+    @property
+    def can_mail(self) -> bool:
+        """Whether mail reaches anyone: by SMTP, or by the service's own hook."""
+        return self.mailer.can_send
 
     @property
     def lives(self) -> Lives:

@@ -10,6 +10,7 @@ import secrets
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from email.message import EmailMessage
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
@@ -21,9 +22,10 @@ from sqlalchemy import make_url
 from sqlmodel import SQLModel
 from starlette.testclient import TestClient
 
-from gatehouse import passwords, sessions, users
+from gatehouse import outbox, passwords, sessions, users
 from gatehouse.audit import COMMAND
 from gatehouse.keys import new_key
+from gatehouse.mailing import Mailer
 from gatehouse.migrating import migrate
 from gatehouse.settings import Settings
 from gatehouse.state import Gatehouse
@@ -54,9 +56,31 @@ class CreateUser(Protocol):
     ) -> User: ...
 
 
+class Mails(Protocol):
+    """`mails()`: the mails to be sent since the last call, oldest first."""
+
+    def __call__(self) -> list[EmailMessage]: ...
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("gatehouse_app", "the factory of the application under test, as module:function")
+    parser.addini("gatehouse_thorough", "also what depends on nothing of yours", "bool", False)
     parser.addini("gatehouse_database", "postgresql: test on it whatever the service's default is")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "thorough: depends on nothing of yours; run with -o gatehouse_thorough=true"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is the same in every service, unless asked for it, to be quick."""
+    if config.getini("gatehouse_thorough"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +100,30 @@ def cheap_hashes() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kept_mail() -> Iterator[list[EmailMessage]]:
+    """Mail is kept here instead of sent, and only when a test asks for it by `mails`."""
+    kept: list[EmailMessage] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Mailer, "_deliver", lambda _, message: kept.append(message))
+        patch.setattr(outbox, "GATHER", 86_400.0)
+        yield kept
+
+
+@pytest.fixture
+def mails(core: Gatehouse, kept_mail: list[EmailMessage]) -> Mails:
+    """Do what is left to be done after answers, and give the mails that this sends."""
+    kept_mail.clear()
+
+    def sent() -> list[EmailMessage]:
+        core.outbox.do_due()
+        found = list(kept_mail)
+        kept_mail.clear()
+        return found
+
+    return sent
+
+
 @pytest.fixture(scope="session")
 def session_key() -> str:
     """The key that signs in this test run."""
@@ -89,6 +137,7 @@ def _plain_environment(key: str, url: str | None) -> Iterator[None]:
         for name in {name.upper() for name in Settings.model_fields} & set(os.environ):
             patch.delenv(name)
         patch.setenv("AUTH_KEYS", key)
+        patch.setenv("SMTP_URL", "smtp://127.0.0.1:9")  # where nobody listens; see `kept_mail`
         if url is not None:
             patch.setenv("DATABASE_URL", url)
         yield
@@ -153,6 +202,7 @@ def app(_running: TestClient) -> Iterator[FastAPI]:
     application.router.routes[:] = routes
     application.openapi_schema = None
     core: Gatehouse = application.state.gatehouse
+    core.throttle.forget()
     with core.database.engine.connect() as connection, connection.begin():
         for table in reversed(SQLModel.metadata.sorted_tables):
             connection.execute(table.delete())

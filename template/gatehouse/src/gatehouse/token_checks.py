@@ -47,7 +47,7 @@ class Expected:
 class Claims(BaseModel):
     """The claims as they must be, every one of them: numbers are numbers, ids are UUID strings."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, extra="allow", hide_input_in_errors=True)
 
     iss: str
     aud: str | list[str]
@@ -60,6 +60,10 @@ class Claims(BaseModel):
     exp: NumericDate
     auth_time: NumericDate
     scope: Scope
+
+
+# What a service's own claims may not be called: ours, and those that a later version may read.
+RESERVED = frozenset({*Claims.model_fields, "act", "amr", "acr", "cnf", "azp"})
 
 
 @dataclass(slots=True)

@@ -2,15 +2,17 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from types import MappingProxyType
+from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
 
 from gatehouse.keys import KeyRing
-from gatehouse.token_checks import CHECKS, MAX_LENGTH, Candidate, Expected
+from gatehouse.token_checks import CHECKS, MAX_LENGTH, RESERVED, Candidate, Expected
 
 CACHE_SIZE = 10_000  # verified tokens remembered by one process, about 1 KiB each
 
@@ -29,6 +31,7 @@ class AccessToken:
     scopes: frozenset[str]
     auth_time: float
     expires_at: float
+    extra: Mapping[str, Any]  # the claims that the service's own hook added
 
 
 class Tokens:
@@ -59,11 +62,12 @@ class Tokens:
         scopes: Iterable[str],
         session_end: float,
         auth_time: float | None = None,
+        extra: Mapping[str, Any] = MappingProxyType({}),
     ) -> tuple[str, int]:
         """A new access token and the seconds that it lives: never beyond its session's end.
 
         Times are seconds since 1970. `auth_time` is when the password was shown: now, unless
-        given.
+        given. `extra` are more claims; ValueError if one of them is the profile's own.
         """
         now = int(time.time())
         expected = self.expected
@@ -80,6 +84,9 @@ class Tokens:
             "auth_time": now if auth_time is None else int(auth_time),
             "scope": " ".join(sorted(scopes)),
         }
+        if taken := RESERVED & extra.keys():
+            raise ValueError(f"extra_claims must not set {', '.join(sorted(taken))}")
+        claims = {**extra, **claims}
         key = expected.ring.signing
         header = {"typ": "at+jwt", "kid": key.kid}
         text = jwt.encode(claims, key.signing, algorithm=key.algorithm, headers=header)
@@ -119,4 +126,5 @@ class Tokens:
             scopes=frozenset(claims.scope.split()),
             auth_time=claims.auth_time,
             expires_at=claims.exp,
+            extra=MappingProxyType(claims.model_extra or {}),
         )

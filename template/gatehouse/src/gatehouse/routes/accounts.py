@@ -1,15 +1,31 @@
 """The caller's own account."""
 
 from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter
-from pydantic import BaseModel
+from fastapi import APIRouter, HTTPException, Request
+from pydantic import BaseModel, Field
+from sqlmodel import col
+from starlette.concurrency import run_in_threadpool
 
-from gatehouse.guards import CurrentUser
-from gatehouse.state import Core
+from gatehouse import users
+from gatehouse.addresses import Address, normalise
+from gatehouse.audit import Origin, origin_of, record
+from gatehouse.errands import leave
+from gatehouse.guards import Caller, CurrentUser
+from gatehouse.passwords import normalise as normalise_password
+from gatehouse.recovery import tell
+from gatehouse.routes.doors import Accepted, Body, confirm_password, hash_new_password
+from gatehouse.sessions import end_sessions
+from gatehouse.state import Core, Gatehouse
+from gatehouse.tables import LoginSession, User
+from gatehouse.throttle import MAIL
 
-router = APIRouter(prefix="/users", tags=["users"])
+router = APIRouter(tags=["accounts"])
+
+Password = Annotated[str, Field(json_schema_extra={"format": "password"})]
+_WRONG: dict[int | str, dict[str, Any]] = {400: {"description": "The current password is wrong."}}
 
 
 class Account(BaseModel):
@@ -23,7 +39,27 @@ class Account(BaseModel):
     created_at: datetime
 
 
-@router.get("/me")
+class PasswordChange(Body):
+    """The password that is, and the one that is to be."""
+
+    current_password: Password
+    new_password: Password
+
+
+class EmailChange(Body):
+    """The address that is to be."""
+
+    new_email: Address
+    current_password: Password
+
+
+class Deletion(Body):
+    """What keeps a stolen token from deleting an account."""
+
+    current_password: Password
+
+
+@router.get("/users/me")
 async def read_me(user: CurrentUser, core: Core) -> Account:
     """Your own account. `scopes` are those of your role; a token may hold fewer."""
     return Account(
@@ -34,3 +70,87 @@ async def read_me(user: CurrentUser, core: Core) -> Account:
         scopes=sorted(core.roles.get(user.role, ())),
         created_at=user.created_at,
     )
+
+
+@router.post("/auth/change-password", status_code=204, responses=_WRONG)
+async def change_password(
+    change: PasswordChange, user: CurrentUser, caller: Caller, core: Core, request: Request
+) -> None:
+    """Set a new password. Every other session of yours ends."""
+    origin = origin_of(request, core.settings.trusted_proxies)
+    found = await confirm_password(core, origin, user, change.current_password)
+    if normalise_password(change.current_password) == _normalised(change.new_password):
+        raise HTTPException(422, "The new password is the current one.")
+    new_hash = await hash_new_password(core, change.new_password, user.email, "new_password")
+
+    def store() -> None:
+        with core.database.write() as session:
+            if not users.set_password(session, found, new_hash):
+                raise HTTPException(400, "The current password is wrong.")
+            ended = end_sessions(
+                session,
+                col(LoginSession.user_id) == user.id,
+                col(LoginSession.id) != caller.session_id,
+            )
+            record(
+                session, "password_changed", origin, user_id=user.id, session_id=caller.session_id
+            )
+            tell(session, "password_changed", user, origin)
+        core.revocation.add(ended)
+
+    await run_in_threadpool(store)
+    core.outbox.poke()
+
+
+def _normalised(password: str) -> str:
+    try:
+        return normalise_password(password)
+    except ValueError:
+        return ""  # it will be refused with its reason
+
+
+@router.post("/auth/change-email", status_code=202, responses=_WRONG)
+async def change_email(
+    change: EmailChange, user: CurrentUser, core: Core, request: Request
+) -> Accepted:
+    """Ask for another address. It is yours once the link in the mail to it was used."""
+    origin = origin_of(request, core.settings.trusted_proxies)
+    await confirm_password(core, origin, user, change.current_password)
+    await run_in_threadpool(_ask_new_address, core, origin, user, change.new_email)
+    core.outbox.poke()
+    return Accepted()
+
+
+def _ask_new_address(core: Gatehouse, origin: Origin, user: User, email: str) -> None:
+    address, key = normalise(email)
+    if not core.throttle.allows(MAIL, f"change_email:{key}"):
+        return
+    with core.database.write() as session:
+        leave(session, "change_email", origin, email=address, email_key=key, user_id=user.id)
+        tell(session, "address_change_requested", user, origin)
+
+
+@router.delete(
+    "/users/me",
+    status_code=204,
+    responses={**_WRONG, 409: {"description": "You are the last active administrator."}},
+)
+async def delete_me(deletion: Deletion, user: CurrentUser, core: Core, request: Request) -> None:
+    """Delete your account, its sessions and all that hangs on it. There is no way back."""
+    origin = origin_of(request, core.settings.trusted_proxies)
+    await confirm_password(core, origin, user, deletion.current_password)
+    await run_in_threadpool(_delete, core, origin, user.id)
+
+
+def _delete(core: Gatehouse, origin: Origin, user_id: UUID) -> None:
+    try:
+        with core.database.write() as session:
+            user = session.get(User, user_id)
+            if user is None:
+                return
+            core.hooks.on_deleted(session, user)
+            ended = users.delete_user(session, user)
+            record(session, "account_deleted", origin, user_id=user_id)
+    except users.LastAdministrator:
+        raise HTTPException(409, "You are the last active administrator.") from None
+    core.revocation.add(ended)

@@ -1,7 +1,9 @@
 """The two grants: what happens between the form and the tokens."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from fastapi import Request
@@ -12,6 +14,7 @@ from gatehouse import addresses, sessions, users
 from gatehouse.audit import Origin, origin_of, record
 from gatehouse.cleaning import clean
 from gatehouse.problems import OAuthError
+from gatehouse.recovery import tell
 from gatehouse.refresh import (
     BadRefreshToken,
     ReusedRefreshToken,
@@ -19,8 +22,15 @@ from gatehouse.refresh import (
     issue_refresh_token,
     rotate,
 )
+from gatehouse.routes.doors import (
+    check_password,
+    note_failure,
+    refuse_login_flood,
+    refuse_throttled,
+)
 from gatehouse.state import Gatehouse
-from gatehouse.tables import LoginSession
+from gatehouse.tables import LoginSession, User
+from gatehouse.throttle import REFRESH
 
 log = logging.getLogger("gatehouse.grants")
 
@@ -35,6 +45,7 @@ class Granted:
     auth_time: float
     session_end: float
     refresh_token: str
+    extra: Mapping[str, Any]
 
 
 def _no_login() -> OAuthError:
@@ -46,33 +57,38 @@ async def log_in(
 ) -> Granted:
     """Two short database sessions with the hash between them, where no connection is held."""
     origin = origin_of(request, core.settings.trusted_proxies)
-    found = None
-
-    def find() -> users.Credentials | None:
-        with core.database.read() as session:
-            verified = core.settings.auth_require_verified_email
-            return users.find_credentials(session, username, verified=verified)
-
-    if len(username) <= addresses.MAX_LENGTH:
-        found = await run_in_threadpool(find)
-        # An account that may not log in costs the same hash as one that may (ASVS 6.3.8).
-        checked = await core.passwords.verify(password, found.password_hash if found else None)
-        if found is not None and checked is not None:
-            granted = await run_in_threadpool(_open, core, origin, found, checked.new_hash, asked)
-            if granted is not None:
-                return granted
-    await run_in_threadpool(_note_failure, core, origin, found)
+    if len(username) > addresses.MAX_LENGTH:
+        raise _no_login()
+    key = addresses.key_of(username)
+    found = await run_in_threadpool(_find, core, origin, key)
+    # An account that may not log in costs the same hash as one that may (ASVS 6.3.8).
+    checked = await check_password(core, origin, key, password, found)
+    if found is not None and checked is not None:
+        granted = await run_in_threadpool(_open, core, origin, key, found, checked.new_hash, asked)
+        if granted is not None:
+            core.outbox.poke()
+            return granted
+    await run_in_threadpool(note_failure, core, origin, key, found)
     raise _no_login()
+
+
+def _find(core: Gatehouse, origin: Origin, key: str) -> users.Credentials | None:
+    refuse_login_flood(core, origin, key)
+    with core.database.read() as session:
+        verified = core.settings.auth_require_verified_email
+        return users.find_credentials(session, key, verified=verified, network=origin.network)
 
 
 def _open(
     core: Gatehouse,
     origin: Origin,
+    key: str,
     found: users.Credentials,
     new_hash: str | None,
     asked: frozenset[str] | None,
 ) -> Granted | None:
     """The session of a right password, None if the account has changed meanwhile."""
+    core.throttle.login_succeeded(key, origin.network)
     role_scopes = frozenset(core.roles.get(found.role, ()))
     scopes = role_scopes if asked is None else role_scopes & asked
     if asked and not scopes:
@@ -90,11 +106,18 @@ def _open(
         surplus = sessions.end_surplus(session, found.user_id)
         refresh_token = issue_refresh_token(session, opened.id)
         record(session, "login", origin, user_id=found.user_id, session_id=opened.id)
+        user = session.get_one(User, found.user_id)
+        if found.failed_logins >= users.NOTEWORTHY_FAILURES:
+            tell(session, "login_after_failures", user, origin)
+        core.hooks.on_login(session, user)
+        extra = core.hooks.extra_claims(session, user)
     core.revocation.add(surplus)
-    return _granted(opened, scopes, refresh_token)
+    return _granted(opened, scopes, refresh_token, extra)
 
 
-def _granted(login: LoginSession, scopes: frozenset[str], refresh_token: str) -> Granted:
+def _granted(
+    login: LoginSession, scopes: frozenset[str], refresh_token: str, extra: Mapping[str, Any]
+) -> Granted:
     return Granted(
         user_id=login.user_id,
         session_id=login.id,
@@ -102,13 +125,8 @@ def _granted(login: LoginSession, scopes: frozenset[str], refresh_token: str) ->
         auth_time=login.created_at.timestamp(),
         session_end=login.expires_at.timestamp(),
         refresh_token=refresh_token,
+        extra=extra,
     )
-
-
-def _note_failure(core: Gatehouse, origin: Origin, found: users.Credentials | None) -> None:
-    with core.database.write() as session:
-        user_id = found.user_id if found else None
-        record(session, "login_failed", origin, user_id=user_id)
 
 
 async def refresh(
@@ -133,6 +151,7 @@ def _no_refresh() -> OAuthError:
 
 
 def _rotate(core: Gatehouse, origin: Origin, token: str, asked: frozenset[str] | None) -> Granted:
+    refuse_throttled(core, origin, lambda: core.throttle.count(REFRESH, origin.network))
     with core.database.write() as session:
         login, user = find_login(session, token, core.lives.idle)
         # What the login was granted, as far as the role still holds it (RFC 6749 section 6).
@@ -143,7 +162,8 @@ def _rotate(core: Gatehouse, origin: Origin, token: str, asked: frozenset[str] |
             scopes = asked
         successor = rotate(session, token, login, core.lives.grace)
         record(session, "refresh", origin, user_id=user.id, session_id=login.id)
-        return _granted(login, scopes, successor)
+        extra = core.hooks.extra_claims(session, user)
+        return _granted(login, scopes, successor, extra)
 
 
 def _end_reused(core: Gatehouse, origin: Origin, reused: ReusedRefreshToken) -> None:

@@ -91,6 +91,7 @@ def _answer(core: Gatehouse, granted: Granted) -> TokenAnswer:
         scopes=granted.scopes,
         auth_time=granted.auth_time,
         session_end=granted.session_end,
+        extra=granted.extra,
     )
     return TokenAnswer(
         access_token=token,

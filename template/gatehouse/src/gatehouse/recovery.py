@@ -1,0 +1,74 @@
+"""Forgotten passwords, changes of address, and the mails that tell an owner what happened."""
+
+from uuid import UUID
+
+from sqlmodel import Session, col, select
+
+from gatehouse import one_time
+from gatehouse.audit import Origin, record
+from gatehouse.errands import Letter, Terms, is_superseded, leave, origin_of
+from gatehouse.sessions import end_sessions
+from gatehouse.tables import Errand, LoginSession, User, utc_now
+
+MINUTES = {"minutes": str(int(one_time.LIVES["reset"].total_seconds() // 60))}
+HOURS = {"hours": str(int(one_time.LIVES["change_email"].total_seconds() // 3600))}
+
+
+def forgot(session: Session, errand: Errand, terms: Terms) -> Letter | None:
+    """The mail with the link that sets a new password, where there is an account to set it for."""
+    if is_superseded(session, errand):
+        return None
+    user = session.exec(select(User).where(User.email_key == errand.email_key)).one_or_none()
+    if errand.attempts <= 1:
+        user_id = user.id if user else None
+        record(session, "password_reset_requested", origin_of(errand), user_id=user_id)
+    if user is None or not user.is_active:
+        return None
+    # To the address as stored, never as typed: they may be look-alikes of each other.
+    token = one_time.issue(session, "reset", user.id, user.email)
+    link = terms.link("reset-password", token)
+    return Letter(user.email, "reset_password", {"link": link, **MINUTES})
+
+
+def reset(session: Session, token: str, password_hash: str, origin: Origin) -> list[UUID]:
+    """Set a new password; returns the sessions that ended, all of them (ASVS 7.4.3).
+
+    Who holds the token has read the mail: the address is proved, and failed logins are forgiven.
+    Raises `BadOneTimeToken`.
+    """
+    redeemed = one_time.redeem(session, token, "reset")
+    user = session.get(User, redeemed.user_id)
+    if user is None or not user.is_active or user.email != redeemed.email:
+        raise one_time.BadOneTimeToken
+    user.password_hash = password_hash
+    user.failed_logins = 0
+    user.email_verified_at = user.email_verified_at or utc_now()
+    session.add(user)
+    one_time.retire(session, user.id)
+    record(session, "password_reset", origin, user_id=user.id)
+    tell(session, "password_changed", user, origin)
+    return end_sessions(session, col(LoginSession.user_id) == user.id)
+
+
+def change_email(session: Session, errand: Errand, terms: Terms) -> Letter | None:
+    """The mail that proves a new address; if another account has it, that one is told instead."""
+    user = session.get(User, errand.user_id)
+    if user is None or not user.is_active or is_superseded(session, errand):
+        return None
+    taken = select(User).where(User.email_key == errand.email_key, User.id != user.id)
+    if (other := session.exec(taken).one_or_none()) is not None:
+        return Letter(other.email, "already_registered", {"link": terms.home})
+    token = one_time.issue(session, "change_email", user.id, errand.email)
+    link = terms.link("verify-email", token)
+    return Letter(errand.email, "confirm_new_address", {"link": link, **HOURS})
+
+
+def tell(session: Session, kind: str, user: User, origin: Origin) -> None:
+    """Leave a mail to an account's present address about something that happened to it."""
+    leave(session, kind, origin, email=user.email, email_key=user.email_key, user_id=user.id)
+
+
+def notice(_: Session, errand: Errand, __: Terms) -> Letter:
+    """A mail that needs no look at the account: it says what its kind says, and when."""
+    time = f"{errand.created_at:%Y-%m-%d %H:%M} UTC"
+    return Letter(errand.email, errand.kind, {"time": time, "count": "many"})

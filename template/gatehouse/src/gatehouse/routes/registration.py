@@ -1,0 +1,52 @@
+"""Sign-up. These routes are there only while registration is open."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from gatehouse.addresses import Address
+from gatehouse.audit import origin_of
+from gatehouse.guards import public
+from gatehouse.routes.doors import Accepted, Body, hash_new_password, knock, refuse_throttled
+from gatehouse.state import Core
+from gatehouse.throttle import REGISTER, RESEND
+
+router = APIRouter(prefix="/auth", tags=["accounts"])
+
+
+class Registration(Body):
+    """Who wants an account."""
+
+    email: Address
+    password: Annotated[str, Field(json_schema_extra={"format": "password"})]
+
+
+class AddressOnly(Body):
+    """An address to which a mail is asked for."""
+
+    email: Address
+
+
+@router.post("/register", status_code=202)
+@public
+async def register(new: Registration, core: Core, request: Request) -> Accepted:
+    """Ask for an account. The mail that follows has a link, or says that there is one already."""
+    origin = origin_of(request, core.settings.trusted_proxies)
+
+    def count() -> None:
+        refuse_throttled(core, origin, lambda: core.throttle.count(REGISTER, origin.network))
+
+    await run_in_threadpool(count)
+    password_hash = await hash_new_password(core, new.password, new.email, "password")
+    return await run_in_threadpool(knock, core, origin, "register", new.email, password_hash)
+
+
+@router.post("/verify-email/resend", status_code=202)
+@public
+def resend_verification(asked: AddressOnly, core: Core, request: Request) -> Accepted:
+    """Ask for the mail with the link again."""
+    origin = origin_of(request, core.settings.trusted_proxies)
+    refuse_throttled(core, origin, lambda: core.throttle.count(RESEND, origin.network))
+    return knock(core, origin, "verify", asked.email)

@@ -1,0 +1,368 @@
+"""The command `doctor`: a risk is found where it is and gone where it is not; nothing leaks."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from gatehouse import diagnosing
+from gatehouse.hooks import Hooks
+from gatehouse.state import Gatehouse
+from gatehouse.testing import CreateUser
+
+PING = redis.Redis.ping
+Run = Callable[..., int]
+Doctor = Callable[[], dict[str, str]]
+SOUND = {
+    "PUBLIC_BASE_URL": "https://api.example.com",
+    "TRUSTED_PROXIES": "10.0.0.1",
+    "SMTP_URL": "smtp://marker:marker@mail.example.com:587",
+    "MAIL_FROM": "Notes <no-reply@example.com>",
+    "AUTH_THROTTLE_STORAGE": "redis://marker:marker@store.example.com:6379/0",
+    "DOCS_ENABLED": "false",
+}
+
+
+@pytest.fixture
+def sound(
+    auth_key: str, create_user: CreateUser, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A deployment without a risk."""
+    for name, value in SOUND.items():
+        monkeypatch.setenv(name, value)
+    create_user("admin@example.com", role="admin")
+    monkeypatch.setattr(redis.Redis, "ping", lambda self: True)
+    monkeypatch.setattr(diagnosing, "CORE", tmp_path / "core")
+
+
+@pytest.fixture
+def doctor(run: Run, sound: None, auth_key: str, capsys: pytest.CaptureFixture[str]) -> Doctor:
+    """What the doctor finds: each text by the check's id. The exit code is checked on the way."""
+
+    def call() -> dict[str, str]:
+        capsys.readouterr()
+        code = run("doctor")
+        captured = capsys.readouterr()
+        assert "marker" not in captured.out + captured.err
+        assert auth_key not in captured.out + captured.err
+        blocks = re.findall(r"^(PROBLEM|NOTE)  (\S+): (.+)\n  Remedy: .+\n\n", captured.out, re.M)
+        risks = sum(kind == "PROBLEM" for kind, _, _ in blocks)
+        assert code == (1 if risks else 0)
+        assert re.search(rf"^{risks or 'No'} risks? found among \d+ checks\.$", captured.out, re.M)
+        return {name: f"{kind} {text}" for kind, name, text in blocks}
+
+    return call
+
+
+def test_a_sound_deployment_has_no_risk(run: Run, sound: None, capsys: Any) -> None:
+    assert run("doctor") == 0
+    count = len(diagnosing.ANYWHERE) + len(diagnosing.CONFIGURED)
+    assert capsys.readouterr().out == f"No risk found among {count} checks.\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "check", "words"),
+    [
+        ("PUBLIC_BASE_URL", None, "public-url", "this machine itself"),
+        ("PUBLIC_BASE_URL", "https://localhost", "public-url", "this machine itself"),
+        ("PUBLIC_BASE_URL", "http://[::1]:8000", "public-url", "this machine itself"),
+        ("PUBLIC_BASE_URL", "http://api.example.com", "public-url", "is http"),
+        ("TRUSTED_PROXIES", None, "proxies", "TRUSTED_PROXIES is empty"),
+        ("SMTP_URL", None, "mail", "SMTP_URL is not set"),
+        ("SMTP_URL", "terminal:", "mail", "to the terminal"),
+        ("MAIL_FROM", None, "mail", "MAIL_FROM is not set"),
+        ("AUTH_THROTTLE_STORAGE", None, "throttle-store", "limits multiply"),
+        ("AUTH_THROTTLE_STORAGE", "memory://", "throttle-store", "limits multiply"),
+        ("AUTH_REQUIRE_VERIFIED_EMAIL", "false", "verified-addresses", "is false"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "14", "password-length", "under 15"),
+        ("AUTH_KEY", "marker", "unknown-settings", "AUTH_KEY is not a setting"),
+        ("AUTH_KEYS", "marker", "start", "AUTH_KEYS is refused"),
+        ("AUTH_KEYS", "", "start", "AUTH_KEYS is refused"),
+        ("AUTH_KEYS_FILE", "marker", "start", "AUTH_KEYS"),
+    ],
+)
+def test_a_risk_is_found_and_is_the_only_one(
+    doctor: Doctor,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str | None,
+    check: str,
+    words: str,
+) -> None:
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    found = doctor()
+    assert list(found) == [check]
+    assert found[check].startswith("PROBLEM")
+    assert words in found[check]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8"),
+        ("SMTP_URL", "smtps://mail.example.com"),
+        ("AUTH_REQUIRE_VERIFIED_EMAIL", "true"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "15"),
+        ("AUTH_HASH_QUEUE", "10"),
+    ],
+)
+def test_a_sound_setting_is_no_risk(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert doctor() == {}
+
+
+def test_settings_that_cannot_be_read_leave_the_checks_that_need_none(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://marker:marker@db/x")
+    monkeypatch.setenv("AUTH_KEY", "marker")
+    (tmp_path / ".env").touch(0o644)
+    found = doctor()
+    assert list(found) == ["start", "unknown-settings", "env-file"]
+    assert "DATABASE_URL is refused" in found["start"]
+
+
+def test_the_services_own_code_may_fail_without_a_word_of_it(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(service: Any) -> Any:
+        raise ValueError("marker")
+
+    monkeypatch.setattr(diagnosing, "load", load)
+    monkeypatch.delenv("TRUSTED_PROXIES")
+    found = doctor()
+    assert list(found) == ["start", "proxies"]
+    assert "ValueError" in found["start"]
+
+
+def test_a_route_that_nobody_guards_is_found(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(service: Any) -> Any:
+        app = loaded(service)
+        app.add_api_route("/open", lambda: None)
+        return app
+
+    loaded = diagnosing.load
+    monkeypatch.setattr(diagnosing, "load", load)
+    found = doctor()
+    assert list(found) == ["start"]
+    assert "/open" in found["start"]
+
+
+def test_a_service_that_sends_mail_its_own_way_needs_no_server(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Own(Hooks):
+        def send_mail(self, message: Any) -> None: ...
+
+    def load(service: Any) -> Any:
+        app = loaded(service)
+        object.__setattr__(app.state.gatehouse, "hooks", Own())
+        return app
+
+    loaded = diagnosing.load
+    monkeypatch.setattr(diagnosing, "load", load)
+    monkeypatch.delenv("SMTP_URL")
+    assert doctor() == {}
+
+
+def test_a_public_api_document_is_a_note(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCS_ENABLED")
+    found = doctor()
+    assert list(found) == ["api-document"]
+    assert found["api-document"].startswith("NOTE")
+
+
+# --- the database
+
+
+def test_an_unmigrated_database_is_found_and_no_file_is_made(
+    run: Run, doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "new.db"
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{file}")
+    found = doctor()
+    assert list(found) == ["database"]
+    assert "is not there" in found["database"]
+    assert not file.exists()
+    file.touch(0o600)
+    found = doctor()
+    assert list(found) == ["database"]
+    assert "a migration is missing" in found["database"]
+    assert file.exists()
+    assert run("migrate") == 0
+    assert list(doctor()) == ["administrators"]
+    file.chmod(0o640)
+    assert list(doctor()) == ["administrators", "database-file"]
+
+
+def test_a_database_that_is_no_database_is_found(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "new.db").write_text("marker" * 1_000)
+    (tmp_path / "new.db").chmod(0o600)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'new.db'}")
+    found = doctor()
+    assert list(found) == ["database"]
+    assert "DatabaseError" in found["database"]
+
+
+def test_a_database_that_is_away_is_found(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://marker:marker@127.0.0.1:9/marker")
+    found = doctor()
+    assert list(found) == ["database"]
+    assert "does not answer" in found["database"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "risky"),
+    [
+        ("db.example.com/x", True),
+        ("10.0.0.7/x?sslmode=prefer", True),
+        ("db.example.com/x?sslmode=disable", True),
+        ("/x?host=db.example.com", True),
+        ("/x?host=/run/postgresql,db.example.com", True),
+        ("db.example.com/x?sslmode=require", False),
+        ("db.example.com/x?sslmode=verify-ca", False),
+        ("db.example.com/x?sslmode=verify-full", False),
+        ("localhost/x", False),
+        ("127.0.0.1:5432/x", False),
+        ("[::1]/x", False),
+        ("/x", False),
+        ("/x?host=/run/postgresql", False),
+    ],
+)
+def test_a_database_elsewhere_is_reached_over_tls(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, rest: str, risky: bool
+) -> None:
+    monkeypatch.setattr(diagnosing, "_look_at_database", lambda *_: ("", 1))
+    user = "" if rest.startswith("/") else "marker:marker@"
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://{user}{rest}")
+    assert list(doctor()) == (["database-tls"] if risky else [])
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    assert not risky or "sslmode" in rest or doctor() == {}
+
+
+@pytest.mark.parametrize(("role", "active"), [("user", True), ("admin", False)])
+def test_a_service_needs_an_active_administrator(
+    doctor: Doctor, run: Run, core: Gatehouse, create_user: CreateUser, role: str, active: bool
+) -> None:
+    create_user("bob@example.com", role=role, active=active)
+    assert doctor() == {}
+    with core.database.write() as session:
+        session.connection().exec_driver_sql(
+            "DELETE FROM gatehouse_user WHERE email = 'admin@example.com'"
+        )
+    found = doctor()
+    assert list(found) == ["administrators"]
+    assert "bob" not in str(found)
+
+
+# --- files
+
+
+def test_files_with_secrets_are_their_owners_alone(
+    doctor: Doctor, auth_key: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    env, keys = tmp_path / ".env", tmp_path / "marker.txt"
+    env.write_text(f"# {auth_key}\n")
+    keys.write_text(auth_key)
+    monkeypatch.delenv("AUTH_KEYS")
+    monkeypatch.setenv("AUTH_KEYS_FILE", str(keys))
+    for file in (env, keys):
+        file.chmod(0o600)
+    assert doctor() == {}
+    env.chmod(0o604)
+    assert list(doctor()) == ["env-file"]
+    env.chmod(0o600)
+    keys.chmod(0o640)
+    assert list(doctor()) == ["key-file"]
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_git_must_not_have_the_env_file(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    git = str(shutil.which("git"))
+    (tmp_path / ".env").touch(0o600)
+    assert doctor() == {}
+    subprocess.run([git, "init", "-q"], check=True)
+    assert doctor() == {}
+    subprocess.run([git, "add", "-f", ".env"], check=True)
+    assert list(doctor()) == ["env-in-git"]
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert doctor() == {}
+
+
+def test_core_files_that_differ_are_named(doctor: Doctor, tmp_path: Path) -> None:
+    core = tmp_path / "core"
+    (core / "src").mkdir(parents=True)
+    names = ["src/one.py", "src/two.py", "three.md"]
+    for name in names:
+        (core / name).write_text(name)
+    lines = (f"{sha256(name.encode()).hexdigest()}  {name}\n" for name in names)
+    (core / "manifest.sha256").write_text("".join(lines))
+    assert doctor() == {}
+    (core / "src/one.py").write_text("edited")
+    (core / "three.md").unlink()
+    found = doctor()
+    assert list(found) == ["core-files"]
+    assert "gatehouse/src/one.py was edited, gatehouse/three.md is missing" in found["core-files"]
+    assert "two" not in found["core-files"]
+
+
+def test_the_real_core_is_compared() -> None:
+    assert (diagnosing.CORE / "src/gatehouse/diagnosing.py").is_file()
+
+
+@pytest.mark.parametrize("text", ["_commit: v1.2.3\n", "# x\n_src_path: y\n_commit: 'v1.2.3'\n"])
+def test_the_release_is_a_note(doctor: Doctor, tmp_path: Path, text: str) -> None:
+    (tmp_path / ".copier-answers.yml").write_text(text)
+    assert doctor() == {"release": "NOTE This service was rendered from v1.2.3."}
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"_commit: \x1b[2J", b"x_commit: v1"])
+def test_an_odd_answers_file_is_passed_over(doctor: Doctor, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".copier-answers.yml").write_bytes(content)
+    assert doctor() == {}
+
+
+# --- the throttle store
+
+
+def test_a_store_that_is_away_is_found(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis.Redis, "ping", PING)
+    monkeypatch.setenv("AUTH_THROTTLE_STORAGE", "redis://marker:marker@127.0.0.1:9/0")
+    found = doctor()
+    assert list(found) == ["throttle-store"]
+    assert "does not answer (ConnectionError)" in found["throttle-store"]
+
+
+def test_the_store_is_asked_once_and_not_for_long(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def ping(self: Any) -> None:
+        asked.append(self.connection_pool.connection_kwargs)
+        raise redis.TimeoutError("marker")
+
+    monkeypatch.setattr(redis.Redis, "ping", ping)
+    found = doctor()
+    assert list(found) == ["throttle-store"]
+    assert "TimeoutError" in found["throttle-store"]
+    (options,) = asked
+    assert options["socket_timeout"] == options["socket_connect_timeout"] == 0.5
+    assert options["retry"].get_retries() == 0

@@ -1,0 +1,152 @@
+"""Errands survive what happens to the process, the mail server and each other."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+import time_machine
+from sqlmodel import select
+from starlette.testclient import TestClient
+
+from gatehouse import utc_now
+from gatehouse.mailing import Mailer, MailNotSent
+from gatehouse.outbox import KEPT, LEASE, Outbox
+from gatehouse.state import Gatehouse
+from gatehouse.tables import Errand, User
+from gatehouse.testing import CreateUser, Mails
+
+BOB = "bob@example.com"
+
+
+@pytest.fixture
+def asked(client: TestClient, create_user: CreateUser) -> None:
+    """A mail is to be sent."""
+    create_user(BOB)
+    assert client.post("/auth/forgot-password", json={"email": BOB}).status_code == 202
+
+
+def left(core: Gatehouse) -> list[Errand]:
+    with core.database.read() as session:
+        return list(session.exec(select(Errand)))
+
+
+class Broken:
+    """A mail server that fails until it is mended."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+        self.tries = 0
+        monkeypatch.setattr(Mailer, "_deliver", self.fail)
+
+    def fail(self, *_: Any) -> None:
+        self.tries += 1
+        raise MailNotSent("the server is away")
+
+    def mend(self) -> None:
+        self.monkeypatch.undo()
+
+
+def test_a_mail_that_cannot_be_sent_is_tried_again_ever_more_rarely(
+    core: Gatehouse, asked: None, mails: Mails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        broken = Broken(patch)
+        with time_machine.travel(utc_now(), tick=False) as clock:
+            for wait in (30, 60, 120, 240):
+                assert core.outbox.do_due() == 1
+                clock.shift(timedelta(seconds=wait - 1))
+                assert core.outbox.do_due() == 0
+                clock.shift(timedelta(seconds=1))
+        assert broken.tries == 4
+    with time_machine.travel(utc_now() + timedelta(hours=1), tick=False):
+        (mail,) = mails()
+    assert mail["To"] == BOB
+    assert left(core) == []
+
+
+def test_a_mail_that_could_not_be_sent_for_a_day_is_given_up(
+    core: Gatehouse, asked: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        Broken(patch)
+        with time_machine.travel(utc_now() + KEPT + timedelta(seconds=1), tick=False):
+            assert core.outbox.do_due() == 1
+    assert left(core) == []
+    assert "given up" in caplog.text
+    assert BOB not in caplog.text
+
+
+def test_an_errand_of_a_process_that_died_is_done_by_another(
+    core: Gatehouse, asked: None, mails: Mails
+) -> None:
+    assert core.outbox._claim() is not None  # and then its process is no more
+    assert mails() == []
+    with time_machine.travel(utc_now() + LEASE + timedelta(seconds=1), tick=False):
+        (mail,) = mails()
+    assert mail["To"] == BOB
+
+
+def test_a_mail_is_sent_once_however_many_look_for_it(core: Gatehouse, mails: Mails) -> None:
+    with core.database.write() as session:
+        for number in range(20):
+            session.add(_notice(number))
+    others = [Outbox(core.database, core.outbox._mailer, core.outbox._terms) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        done = sum(pool.map(Outbox.do_due, others))
+    assert done == 20
+    sent = [mail["To"] for mail in mails()]
+    assert sorted(sent) == sorted({f"user{number}@example.com" for number in range(20)})
+
+
+def _notice(number: int) -> Errand:
+    email = f"user{number}@example.com"
+    return Errand(
+        kind="password_changed", email=email, email_key=email, ip="", user_agent="", request_id=""
+    )
+
+
+def test_asking_twice_in_a_moment_is_one_mail(
+    client: TestClient, asked: None, mails: Mails
+) -> None:
+    client.post("/auth/forgot-password", json={"email": BOB})
+    assert len(mails()) == 1
+
+
+def test_a_hook_that_fails_does_not_hold_the_others_up(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, mails: Mails
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    new = {"email": "new@example.com", "password": "seven quiet herons at dawn"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core.hooks, "on_registered", fail)
+        client.post("/auth/register", json=new)
+        create_user(BOB)
+        client.post("/auth/forgot-password", json={"email": BOB})
+        assert [mail["To"] for mail in mails()] == [BOB]
+    with core.database.read() as session:
+        assert len(session.exec(select(User)).all()) == 1
+    with time_machine.travel(utc_now() + timedelta(seconds=31), tick=False):
+        assert [mail["To"] for mail in mails()] == ["new@example.com"]
+
+
+def test_a_crash_between_sending_and_noting_sends_twice_and_the_newer_link_works(
+    client: TestClient, core: Gatehouse, asked: None, mails: Mails
+) -> None:
+    sent: list[EmailMessage] = []
+
+    def die(_: Mailer, message: EmailMessage) -> None:
+        sent.append(message)
+        raise SystemExit
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Mailer, "_deliver", die)
+        with pytest.raises(SystemExit):
+            core.outbox.do_due()
+    with time_machine.travel(utc_now() + LEASE + timedelta(seconds=1), tick=False):
+        (again,) = mails()
+    assert again["Subject"] == sent[0]["Subject"]
+    assert again.as_string() != sent[0].as_string()

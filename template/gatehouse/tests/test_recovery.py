@@ -1,0 +1,380 @@
+"""Forgotten passwords, changes of password and address, and the end of an account."""
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from sqlmodel import select
+from starlette.testclient import TestClient
+
+from gatehouse import User, utc_now
+from gatehouse.one_time import PREFIX
+from gatehouse.state import Gatehouse
+from gatehouse.tables import AuditEvent, Errand, LoginSession, OneTimeToken
+from gatehouse.testing import CreateUser, Mails
+
+PASSWORD = "correct horse battery staple"
+NEXT = "seven quiet herons at dawn"
+BOB = "bob@example.com"
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def bob(create_user: CreateUser) -> User:
+    return create_user(BOB, PASSWORD)
+
+
+def log_in(client: TestClient, email: str = BOB, password: str = PASSWORD) -> Any:
+    form = {"grant_type": "password", "username": email, "password": password}
+    return client.post("/auth/token", data=form)
+
+
+def bearer(answer: Any) -> dict[str, str]:
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def opens(client: TestClient, headers: dict[str, str]) -> bool:
+    return client.get("/auth/sessions", headers=headers).status_code == 200
+
+
+def forgot(client: TestClient, email: str = BOB) -> int:
+    return client.post("/auth/forgot-password", json={"email": email}).status_code
+
+
+def reset(client: TestClient, token: str, password: str = NEXT) -> int:
+    sent = {"token": token, "password": password}
+    return client.post("/auth/reset-password", json=sent).status_code
+
+
+def confirm(client: TestClient, token: str) -> int:
+    return client.post("/auth/verify-email", json={"token": token}).status_code
+
+
+def token_in(mail: Any) -> str:
+    found = re.search(rf"#token=({PREFIX}[\w-]+)", mail.get_body(("plain",)).get_content())
+    assert found
+    return found[1]
+
+
+def events(core: Gatehouse) -> list[str]:
+    with core.database.read() as session:
+        rows = session.exec(select(AuditEvent).order_by(AuditEvent.time))  # type: ignore[arg-type]
+        return [row.event for row in rows]
+
+
+# --- a forgotten password
+
+
+def test_a_reset_sets_the_password_ends_every_session_and_opens_none(
+    client: TestClient, core: Gatehouse, bob: User, mails: Mails
+) -> None:
+    before = bearer(log_in(client))
+    assert forgot(client) == 202
+    assert opens(client, before)  # nothing happens before the token is used
+    (mail,) = mails()
+    answer = client.post("/auth/reset-password", json={"token": token_in(mail), "password": NEXT})
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert not opens(client, before)
+    assert log_in(client).status_code == 400
+    assert log_in(client, password=NEXT).status_code == 200
+    (notice,) = mails()
+    assert notice["To"] == BOB
+    assert "#token=" not in notice.as_string()
+    assert events(core) == [
+        *("login", "password_reset_requested", "password_reset", "login_failed", "login")
+    ]
+
+
+def test_a_reset_link_works_once_for_half_an_hour_and_only_the_newest(
+    client: TestClient, bob: User, mails: Mails
+) -> None:
+    forgot(client)
+    old = token_in(mails()[0])
+    forgot(client)
+    new = token_in(mails()[0])
+    assert reset(client, old) == 400
+    with time_machine.travel(utc_now() + timedelta(minutes=30, seconds=1), tick=False):
+        assert reset(client, new) == 400
+    assert reset(client, new) == 204
+    assert reset(client, new) == 400
+
+
+def test_of_many_who_use_a_reset_link_at_once_one_succeeds(
+    client: TestClient, core: Gatehouse, bob: User, mails: Mails
+) -> None:
+    forgot(client)
+    token = token_in(mails()[0])
+    with ThreadPoolExecutor(25) as pool:
+        answers = list(pool.map(lambda _: reset(client, token), range(50)))
+    assert sorted(answers) == [204] + [400] * 49
+    assert events(core).count("password_reset") == 1
+
+
+def test_a_weak_password_leaves_the_link_good(client: TestClient, bob: User, mails: Mails) -> None:
+    forgot(client)
+    token = token_in(mails()[0])
+    for weak in ("short", "bob@example.com", "passwordpassword"):
+        assert reset(client, token, weak) == 422
+    assert reset(client, token) == 204
+
+
+def test_only_an_active_account_is_mailed_a_reset_link_and_at_its_own_address(
+    client: TestClient, create_user: CreateUser, mails: Mails
+) -> None:
+    create_user("off@example.com", active=False)
+    create_user("pending@example.com", verified=False)
+    for email in ("off@example.com", "nobody@example.com", "PENDING@example.com"):
+        assert forgot(client, email) == 202
+    (mail,) = mails()
+    assert mail["To"] == "pending@example.com"
+    # Whoever reads the mail has proved the address.
+    assert reset(client, token_in(mail)) == 204
+    assert log_in(client, "pending@example.com", NEXT).status_code == 200
+
+
+def test_a_disabled_account_cannot_use_a_link_that_it_still_has(
+    client: TestClient, core: Gatehouse, bob: User, mails: Mails
+) -> None:
+    forgot(client)
+    token = token_in(mails()[0])
+    with core.database.write() as session:
+        session.get_one(User, bob.id).is_active = False
+    assert reset(client, token) == 400
+
+
+def test_a_look_alike_address_is_another_one(client: TestClient, bob: User, mails: Mails) -> None:
+    assert forgot(client, "bob@\u0435xample.com") == 202  # a Cyrillic letter
+    assert mails() == []
+
+
+def test_a_token_opens_no_door_but_its_own(client: TestClient, bob: User, mails: Mails) -> None:
+    me = bearer(log_in(client))
+    change = {"new_email": "new@example.com", "current_password": PASSWORD}
+    client.post("/auth/change-email", json=change, headers=me)
+    forgot(client)
+    sent = {mail["To"]: token_in(mail) for mail in mails() if "#token=" in mail.as_string()}
+    assert confirm(client, sent[BOB]) == 400
+    assert reset(client, sent["new@example.com"]) == 400
+    for token in sent.values():
+        assert (
+            client.get("/users/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+        )
+        form = {"grant_type": "refresh_token", "refresh_token": token}
+        assert client.post("/auth/token", data=form).status_code == 400
+    access = me["Authorization"].split(" ")[1]
+    assert confirm(client, access) == 400
+    assert confirm(client, sent["new@example.com"]) == 204
+
+
+# --- a change of password
+
+
+def change_password(
+    client: TestClient, headers: dict[str, str], current: str = PASSWORD, new: str = NEXT
+) -> Any:
+    body = {"current_password": current, "new_password": new}
+    return client.post("/auth/change-password", json=body, headers=headers)
+
+
+def test_a_new_password_ends_every_other_session_and_every_link(
+    client: TestClient, core: Gatehouse, bob: User, mails: Mails
+) -> None:
+    forgot(client)
+    link = token_in(mails()[0])
+    mine, other = bearer(log_in(client)), bearer(log_in(client))
+    assert change_password(client, mine).status_code == 204
+    assert opens(client, mine)
+    assert not opens(client, other)
+    assert reset(client, link) == 400
+    assert log_in(client).status_code == 400
+    assert log_in(client, password=NEXT).status_code == 200
+    assert [mail["To"] for mail in mails()] == [BOB]
+    assert "password_changed" in events(core)
+
+
+@pytest.mark.parametrize(
+    ("current", "new", "status"),
+    [
+        ("nine wrong words in a row", NEXT, 400),
+        ("", NEXT, 400),
+        (PASSWORD, "short", 422),
+        (PASSWORD, PASSWORD, 422),
+        (PASSWORD, "bob@example.com", 422),
+    ],
+)
+def test_a_change_that_is_refused_changes_nothing(
+    client: TestClient, bob: User, mails: Mails, current: str, new: str, status: int
+) -> None:
+    mine, other = bearer(log_in(client)), bearer(log_in(client))
+    answer = change_password(client, mine, current, new)
+    assert answer.status_code == status
+    assert "wrong words" not in answer.text
+    assert opens(client, other)
+    assert log_in(client).status_code == 200
+    assert mails() == []
+
+
+def test_the_current_password_cannot_be_guessed_with_a_stolen_token(
+    client: TestClient, bob: User
+) -> None:
+    mine = bearer(log_in(client))
+    answers = [
+        change_password(client, mine, f"wrong words in a row {number}").status_code
+        for number in range(15)
+    ]
+    assert answers == [400] * 10 + [429] * 5
+    assert change_password(client, mine).status_code == 429
+
+
+# --- a change of address
+
+
+def change_email(client: TestClient, headers: dict[str, str], **more: str) -> Any:
+    body = {"new_email": "new@example.com", "current_password": PASSWORD, **more}
+    return client.post("/auth/change-email", json=body, headers=headers)
+
+
+def test_an_address_changes_when_the_new_one_is_proved_and_the_old_one_is_told(
+    client: TestClient, core: Gatehouse, bob: User, mails: Mails
+) -> None:
+    mine = bearer(log_in(client))
+    assert change_email(client, mine).status_code == 202
+    sent = {mail["To"]: mail for mail in mails()}
+    assert set(sent) == {BOB, "new@example.com"}
+    assert "#token=" not in sent[BOB].as_string()
+    assert client.get("/users/me", headers=mine).json()["email"] == BOB
+    assert confirm(client, token_in(sent["new@example.com"])) == 204
+    assert client.get("/users/me", headers=mine).json()["email"] == "new@example.com"
+    assert [mail["To"] for mail in mails()] == [BOB]
+    assert log_in(client).status_code == 400
+    assert log_in(client, "new@example.com").status_code == 200
+    assert "email_changed" in events(core)
+
+
+def test_a_change_of_address_needs_the_password(
+    client: TestClient, bob: User, mails: Mails
+) -> None:
+    mine = bearer(log_in(client))
+    assert change_email(client, mine, current_password="nine wrong words").status_code == 400
+    assert mails() == []
+
+
+def test_an_address_that_is_taken_is_not_told_to_the_one_who_asks(
+    client: TestClient, core: Gatehouse, bob: User, create_user: CreateUser, mails: Mails
+) -> None:
+    create_user("new@example.com", NEXT)
+    mine = bearer(log_in(client))
+    taken = change_email(client, mine, new_email="NEW@example.com")
+    free = change_email(client, mine, new_email="free@example.com")
+    assert (taken.status_code, taken.content) == (free.status_code, free.content)
+    links = [mail["To"] for mail in mails() if "#token=" in mail.as_string()]
+    assert links == ["free@example.com"]
+
+
+def test_an_address_that_was_taken_meanwhile_is_refused_and_nothing_is_lost(
+    client: TestClient, bob: User, create_user: CreateUser, mails: Mails
+) -> None:
+    mine = bearer(log_in(client))
+    change_email(client, mine)
+    token = next(token_in(mail) for mail in mails() if mail["To"] == "new@example.com")
+    create_user("new@example.com", NEXT)
+    assert confirm(client, token) == 400
+    assert client.get("/users/me", headers=mine).json()["email"] == BOB
+
+
+def test_the_link_of_an_earlier_change_is_good_no_more(
+    client: TestClient, bob: User, mails: Mails
+) -> None:
+    mine = bearer(log_in(client))
+    change_email(client, mine)
+    old = next(token_in(mail) for mail in mails() if "#token=" in mail.as_string())
+    change_email(client, mine, new_email="newer@example.com")
+    new = next(token_in(mail) for mail in mails() if "#token=" in mail.as_string())
+    assert confirm(client, old) == 400
+    assert confirm(client, new) == 204
+
+
+# --- the end of an account
+
+
+def delete(client: TestClient, headers: dict[str, str], password: str = PASSWORD) -> int:
+    body = {"current_password": password}
+    return client.request("DELETE", "/users/me", json=body, headers=headers).status_code
+
+
+def test_a_deleted_account_leaves_nothing_but_its_events(
+    client: TestClient, core: Gatehouse, bob: User, mails: Mails
+) -> None:
+    answer = log_in(client)
+    mine, refresh = bearer(answer), answer.json()["refresh_token"]
+    forgot(client)
+    link = token_in(mails()[0])
+    forgot(client)  # an errand that is still to be done
+    assert delete(client, mine) == 204
+    assert not opens(client, mine)
+    assert log_in(client).status_code == 400
+    form = {"grant_type": "refresh_token", "refresh_token": refresh}
+    assert client.post("/auth/token", data=form).status_code == 400
+    assert reset(client, link) == 400
+    assert mails() == []
+    with core.database.read() as session:
+        for table in (User, LoginSession, OneTimeToken, Errand):
+            assert session.exec(select(table)).all() == [], table
+    assert "account_deleted" in events(core)
+
+
+def test_an_account_is_not_deleted_without_its_password(client: TestClient, bob: User) -> None:
+    mine = bearer(log_in(client))
+    assert delete(client, mine, "nine wrong words in a row") == 400
+    assert client.request("DELETE", "/users/me", headers=mine).status_code == 422
+    assert opens(client, mine)
+
+
+def test_the_last_administrator_cannot_delete_the_account(
+    client: TestClient, create_user: CreateUser
+) -> None:
+    create_user("admin@example.com", PASSWORD, "admin")
+    mine = bearer(log_in(client, "admin@example.com"))
+    assert delete(client, mine) == 409
+    assert opens(client, mine)
+    create_user("other@example.com", NEXT, "admin")
+    assert delete(client, mine) == 204
+
+
+# --- notices
+
+
+def test_a_login_after_many_failures_is_told_to_the_owner(
+    client: TestClient, core: Gatehouse, bob: User, mails: Mails
+) -> None:
+    with core.database.write() as session:
+        session.get_one(User, bob.id).failed_logins = 10
+    assert log_in(client).status_code == 200
+    (mail,) = mails()
+    assert mail["To"] == BOB
+    assert log_in(client).status_code == 200
+    assert mails() == []
+
+
+@pytest.mark.parametrize("door", ["/auth/verify-email", "/auth/reset-password"])
+def test_tokens_cannot_be_guessed_without_end(client: TestClient, door: str) -> None:
+    body = {"token": "x"} if "verify" in door else {"token": "x", "password": NEXT}
+    answers = [client.post(door, json=body).status_code for _ in range(302)]
+    assert answers == [400] * 300 + [429] * 2
+
+
+Shape = Callable[[TestClient], Any]
+
+
+@pytest.mark.parametrize("token", ["", "x", PREFIX, "\x00", "é" * 500, "a" * 20_000])
+def test_a_token_of_any_shape_is_refused_alike(client: TestClient, token: str) -> None:
+    answer = client.post("/auth/verify-email", json={"token": token})
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == client.post("/auth/verify-email", json={"token": "y"}).json()

@@ -1,0 +1,358 @@
+"""Sign-up, the proof of an address, and that nobody learns who has an account."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import argon2
+import pytest
+import time_machine
+from sqlalchemy import event
+from sqlmodel import select
+from starlette.testclient import TestClient
+
+from gatehouse import User, utc_now
+from gatehouse.one_time import PREFIX
+from gatehouse.state import Gatehouse
+from gatehouse.tables import AuditEvent, Errand, OneTimeToken
+from gatehouse.testing import CreateUser, Mails
+
+PASSWORD = "correct horse battery staple"
+OTHER = "seven quiet herons at dawn"
+NEW = "carol@example.com"
+
+
+def register(client: TestClient, email: str = NEW, password: str = PASSWORD, **more: Any) -> Any:
+    return client.post("/auth/register", json={"email": email, "password": password, **more})
+
+
+def log_in(client: TestClient, email: str = NEW, password: str = PASSWORD) -> Any:
+    form = {"grant_type": "password", "username": email, "password": password}
+    return client.post("/auth/token", data=form)
+
+
+def text_of(mail: Any) -> str:
+    return str(mail.get_body(("plain",)).get_content())
+
+
+def token_in(mail: Any) -> str:
+    """The token of the link in a mail's text."""
+    text = text_of(mail)
+    found = re.search(rf"#token=({PREFIX}[\w-]+)", text)
+    assert found, text
+    return found[1]
+
+
+def confirm(client: TestClient, token: str) -> int:
+    return client.post("/auth/verify-email", json={"token": token}).status_code
+
+
+def users(core: Gatehouse) -> list[User]:
+    with core.database.read() as session:
+        return list(session.exec(select(User)))
+
+
+def test_a_new_account_logs_in_once_its_address_is_proved(client: TestClient, mails: Mails) -> None:
+    assert register(client).status_code == 202
+    (mail,) = mails()
+    assert mail["To"] == NEW
+    assert log_in(client).json()["error"] == "invalid_grant"
+    assert confirm(client, token_in(mail)) == 204
+    tokens = log_in(client)
+    assert tokens.status_code == 200
+    bearer = {"Authorization": f"Bearer {tokens.json()['access_token']}"}
+    me = client.get("/users/me", headers=bearer).json()
+    assert (me["email"], me["email_verified"], me["role"]) == (NEW, True, "user")
+
+
+def test_a_link_works_once(client: TestClient, mails: Mails) -> None:
+    register(client)
+    token = token_in(mails()[0])
+    assert [confirm(client, token) for _ in range(3)] == [204, 400, 400]
+
+
+def test_a_link_is_too_old_after_a_day(client: TestClient, mails: Mails) -> None:
+    register(client)
+    token = token_in(mails()[0])
+    with time_machine.travel(utc_now() + timedelta(hours=24, seconds=1), tick=False):
+        assert confirm(client, token) == 400
+
+
+def test_links_lead_to_the_base_url_whatever_the_host_header_says(
+    client: TestClient, core: Gatehouse, mails: Mails
+) -> None:
+    evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
+    client.post("/auth/register", json={"email": NEW, "password": PASSWORD}, headers=evil)
+    (mail,) = mails()
+    base = core.settings.public_base_url
+    assert token_in(mail)
+    assert f"{base}/account/verify-email#token=" in text_of(mail)
+    assert "evil" not in mail.as_string()
+
+
+@pytest.mark.parametrize("spelling", [NEW, "CAROL@EXAMPLE.COM", "ｃａｒｏｌ@example.com"])
+def test_an_address_that_is_taken_gets_the_same_answer_and_another_mail(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, mails: Mails, spelling: str
+) -> None:
+    free = register(client, "free@example.com")
+    create_user(NEW, OTHER)
+    taken = register(client, spelling)
+    assert (taken.status_code, taken.content) == (free.status_code, free.content)
+    first, second = mails()
+    assert "#token=" in first.as_string()
+    assert second["To"] == NEW
+    assert "#token=" not in second.as_string()
+    assert log_in(client, password=OTHER).status_code == 200
+    assert log_in(client, password=PASSWORD).status_code == 400
+
+
+def test_who_registers_first_with_a_strangers_address_gets_nothing_by_it(
+    client: TestClient, mails: Mails
+) -> None:
+    register(client, password=OTHER)
+    (theirs,) = mails()
+    register(client, password=PASSWORD)
+    (mine,) = mails()
+    assert confirm(client, token_in(theirs)) == 400
+    assert confirm(client, token_in(mine)) == 204
+    assert log_in(client, password=OTHER).status_code == 400
+    assert log_in(client, password=PASSWORD).status_code == 200
+
+
+def test_many_registrations_at_once_make_one_account(
+    client: TestClient, core: Gatehouse, mails: Mails
+) -> None:
+    spellings = [NEW, NEW.upper()] * 10
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda email: register(client, email).status_code, spellings))
+        assert set(answers) == {202}
+        list(pool.map(lambda _: core.outbox.do_due(), range(4)))
+    assert len(users(core)) == 1
+    last = mails()  # the rest, if another thread had it on lease
+    assert len(last) <= 1
+
+
+@pytest.mark.parametrize(
+    "member",
+    ["is_superuser", "role", "is_active", "email_verified", "id", "scopes", "password_hash"],
+)
+def test_a_member_that_is_not_asked_for_is_refused(
+    client: TestClient, core: Gatehouse, mails: Mails, member: str
+) -> None:
+    answer = register(client, **{member: "s3cret-marker"})
+    assert answer.status_code == 422
+    assert "s3cret-marker" not in answer.text
+    assert mails() == []
+    assert users(core) == []
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        *("", "x", "a@b", "a@", "@b.org", "a b@example.com", "a@example.com,b@example.com"),
+        *("Carol <carol@example.com>", "a\r\nBcc: b@example.com", "a@example.com\nBcc: x@y.org"),
+        *("a@example.com%0aBcc:x@y.org", "a\x00b@example.com", "\ud800@example.com"),
+        f"{'a' * 400}@example.com",
+    ],
+)
+def test_text_that_is_no_single_address_is_refused(
+    client: TestClient, core: Gatehouse, mails: Mails, email: str
+) -> None:
+    body = b'{"email": "%s", "password": "%s"}' % (
+        email.encode("ascii", "backslashreplace")
+        .replace(b"\x00", b"\\u0000")
+        .replace(b"\r", b"\\r")
+        .replace(b"\n", b"\\n"),
+        PASSWORD.encode(),
+    )
+    json_type = {"Content-Type": "application/json"}
+    answer = client.post("/auth/register", content=body, headers=json_type)
+    assert answer.status_code == 422, answer.text
+    assert mails() == []
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        ("short", "at least"),
+        ("passwordpassword", "common"),
+        ("carol@example.com", "address"),
+        ("carolcarol12345", "address"),
+        ("a" * 257, "at most"),
+    ],
+)
+def test_a_weak_password_is_refused_with_the_reason(
+    client: TestClient, mails: Mails, password: str, reason: str
+) -> None:
+    answer = register(client, password=password)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["loc"] == ["body", "password"]
+    assert reason in error["msg"]
+    assert password not in answer.text
+    assert mails() == []
+
+
+def test_the_link_is_mailed_again_and_the_one_before_is_good_no_more(
+    client: TestClient, mails: Mails
+) -> None:
+    register(client)
+    (first,) = mails()
+    again = client.post("/auth/verify-email/resend", json={"email": NEW.upper()})
+    assert again.status_code == 202
+    (second,) = mails()
+    assert confirm(client, token_in(first)) == 400
+    assert confirm(client, token_in(second)) == 204
+
+
+def test_nobody_is_mailed_a_link_who_needs_none(
+    client: TestClient, create_user: CreateUser, mails: Mails
+) -> None:
+    create_user("proved@example.com")
+    create_user("off@example.com", verified=False, active=False)
+    for email in ("proved@example.com", "off@example.com", "nobody@example.com"):
+        answer = client.post("/auth/verify-email/resend", json={"email": email})
+        assert answer.status_code == 202
+    assert mails() == []
+
+
+def test_an_address_is_mailed_five_times_an_hour_and_the_answer_stays(
+    client: TestClient, mails: Mails
+) -> None:
+    sent = 0
+    for _ in range(8):
+        assert register(client).status_code == 202
+        sent += len(mails())
+    assert sent == 5
+    with time_machine.travel(utc_now() + timedelta(hours=1, seconds=1), tick=False):
+        register(client)
+        assert len(mails()) == 1
+
+
+def test_a_registration_is_an_audit_event_and_so_is_the_proof(
+    client: TestClient, core: Gatehouse, mails: Mails
+) -> None:
+    register(client)
+    confirm(client, token_in(mails()[0]))
+    (user,) = users(core)
+    with core.database.read() as session:
+        events = session.exec(select(AuditEvent).order_by(AuditEvent.time)).all()  # type: ignore[arg-type]
+    assert [row.event for row in events] == ["registered", "email_verified"]
+    assert {row.user_id for row in events} == {user.id}
+    assert all(row.user_agent for row in events)
+
+
+def test_no_token_and_no_password_lies_in_the_database(
+    client: TestClient, core: Gatehouse, mails: Mails
+) -> None:
+    register(client)
+    with core.database.read() as session:
+        (errand,) = session.exec(select(Errand)).all()
+    assert PASSWORD not in str(errand.model_dump())
+    token = token_in(mails()[0])
+    with core.database.read() as session:
+        (row,) = session.exec(select(OneTimeToken)).all()
+        assert session.exec(select(Errand)).all() == []
+    assert token not in str(row.model_dump())
+    assert confirm(client, row.digest) == 400
+
+
+# --- equal work
+
+
+class Counted:
+    """What one request costs: statements, hashes, rows left behind."""
+
+    def __init__(self, core: Gatehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.core = core
+        self.statements: list[str] = []
+        self.hashes = 0
+        event.listen(core.database.engine, "before_cursor_execute", self._statement)
+        for library, name in ((argon2.PasswordHasher, "hash"), (argon2.PasswordHasher, "verify")):
+            monkeypatch.setattr(library, name, self._counting(getattr(library, name)))
+
+    def _statement(self, *arguments: Any) -> None:
+        self.statements.append(re.sub(r"\s+", " ", arguments[2]))
+
+    def _counting(self, original: Any) -> Any:
+        def counting(*arguments: Any, **named: Any) -> Any:
+            try:
+                return original(*arguments, **named)
+            except argon2.exceptions.InvalidHashError:
+                self.hashes -= 1  # nothing was computed
+                raise
+            finally:
+                self.hashes += 1
+
+        return counting
+
+    def of(self, request: Any) -> tuple[int, bytes, list[str], int, list[str], int]:
+        """Status, body, header names, hashes, statements and errands of one request."""
+        before = self.errands()
+        self.statements.clear()
+        self.hashes = 0
+        answer = request()
+        names = [name for name, _ in answer.headers.multi_items()]
+        done = list(self.statements)
+        left = self.errands() - before
+        return answer.status_code, answer.content, names, self.hashes, done, left
+
+    def errands(self) -> int:
+        with self.core.database.read() as session:
+            return len(session.exec(select(Errand)).all())
+
+    def stop(self) -> None:
+        event.remove(self.core.database.engine, "before_cursor_execute", self._statement)
+
+
+@pytest.fixture
+def counted(core: Gatehouse, monkeypatch: pytest.MonkeyPatch) -> Any:
+    found = Counted(core, monkeypatch)
+    yield found
+    found.stop()
+
+
+DOORS: dict[str, Any] = {
+    "login": lambda client, email: log_in(client, email, "nine wrong words in a row"),
+    "register": register,
+    "forgot": lambda client, email: client.post("/auth/forgot-password", json={"email": email}),
+    "resend": lambda client, email: client.post("/auth/verify-email/resend", json={"email": email}),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_door_does_the_same_work_whoever_has_an_account(
+    client: TestClient, create_user: CreateUser, counted: Counted, door: str
+) -> None:
+    create_user("known@example.com")
+    create_user("pending@example.com", verified=False)
+    create_user("closed@example.com", active=False)
+    knock = DOORS[door]
+    knock(client, "first@example.com")  # whatever is done only once is done
+    costs = [
+        counted.of(lambda email=f"{name}@example.com": knock(client, email))
+        for name in ("nobody", "known", "pending", "closed")
+    ]
+    assert costs[0][3] == {"login": 1, "register": 1}.get(door, 0)
+    assert costs[0][5] == (0 if door == "login" else 1)
+    for cost in costs[1:]:
+        assert cost == costs[0]
+
+
+def test_a_deleted_address_registered_anew_is_another_account(
+    client: TestClient, core: Gatehouse, mails: Mails
+) -> None:
+    ids: set[UUID] = set()
+    for _ in range(2):
+        register(client)
+        confirm(client, token_in(mails()[0]))
+        ids.add(users(core)[0].id)
+        bearer = {"Authorization": f"Bearer {log_in(client).json()['access_token']}"}
+        gone = client.request(
+            "DELETE", "/users/me", json={"current_password": PASSWORD}, headers=bearer
+        )
+        assert gone.status_code == 204
+        assert client.get("/users/me", headers=bearer).status_code == 401
+    assert len(ids) == 2

@@ -1,0 +1,173 @@
+"""A new user's way through the service: mail by a real server, pages in a real Chromium."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import pytest
+from aiosmtpd.controller import Controller
+from conftest import free_port, running
+from test_docs_page import FLAGS, REPORT_VIOLATIONS
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+OLD, NEW = "grace@example.com", "grace.new@example.com"
+FIRST, SECOND = "seven lanterns above one harbour", "nine kites over a quiet field"
+
+
+class Sink:
+    """A mail server that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.mails: list[tuple[str, str]] = []
+        self.came = threading.Condition()
+
+    async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:  # noqa: N802
+        mail: Any = message_from_bytes(envelope.content, EmailMessage, policy=policy.default)
+        text = mail.get_body(("plain",)).get_content()
+        with self.came:
+            self.mails.append((envelope.rcpt_tos[0], text))
+            self.came.notify_all()
+        return "250 OK"
+
+    def link(self, address: str, page: str) -> str:
+        """The newest link to a page that was mailed to an address; waits for it."""
+
+        def found() -> list[str]:
+            texts = [text for to, text in self.mails if to == address]
+            return re.findall(rf"http\S+/{page}#token=\S+", "\n".join(texts))
+
+        with self.came:
+            assert self.came.wait_for(lambda: bool(found()), 60), "no mail came"
+            return found()[-1]
+
+
+class Api:
+    """The service as a front end would call it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.token = ""
+
+    def call(self, method: str, path: str, body: dict[str, str] | None = None) -> int:
+        headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        data = None if body is None else json.dumps(body).encode()
+        return _send(Request(self.url + path, data, headers, method=method))[0]
+
+    def log_in(self, email: str, password: str) -> int:
+        form = {"grant_type": "password", "username": email, "password": password}
+        status, answer = _send(Request(f"{self.url}/auth/token", urlencode(form).encode()))
+        self.token = json.loads(answer).get("access_token", "")
+        return status
+
+
+def _send(request: Request) -> tuple[int, bytes]:
+    try:
+        with urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read()
+    except HTTPError as error:
+        return error.code, error.read()
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[Sink]:
+    kept = Sink()
+    controller = Controller(kept, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    kept.url = f"smtp://127.0.0.1:{controller.port}"
+    yield kept
+    controller.stop()
+
+
+@pytest.fixture(scope="module")
+def api(
+    service_folder: Path,
+    environment: dict[str, str],
+    sink: Sink,
+    chromium: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Api]:
+    """A service of its own, whose mail goes to the sink and whose links lead to itself."""
+    folder, port = tmp_path_factory.mktemp("walk"), free_port()
+    settings = {
+        **environment,
+        "DATABASE_URL": f"sqlite:///{folder}/walk.db",
+        "SMTP_URL": sink.url,
+        "PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
+    }
+    with running(service_folder, settings, folder / "service.log", port) as url:
+        yield Api(url)
+
+
+@pytest.fixture
+def page(chromium: str) -> Iterator["Page"]:
+    """A browser's page, which must have nothing to complain of."""
+    complaints: list[str] = []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        context = browser.new_context(viewport={"width": 900, "height": 640})
+        context.add_init_script(REPORT_VIOLATIONS)
+        found = context.new_page()
+        found.set_default_timeout(15_000)
+        found.on("pageerror", lambda error: complaints.append(str(error)))
+        # That a weak password is refused with 422 Chromium writes to the console by itself.
+        found.on("console", lambda said: "status of 4" in said.text or complaints.append(said.text))
+        yield found
+        browser.close()
+    assert complaints == []
+
+
+def confirm(page: "Page", link: str) -> None:
+    """Open a mailed link and press its button."""
+    page.goto(link)
+    with page.expect_response("**/auth/verify-email") as answer:
+        page.get_by_role("button").click()
+    assert answer.value.status == 204
+    assert "token" not in page.url
+
+
+def test_a_new_user_goes_all_the_way(api: Api, sink: Sink, page: "Page") -> None:
+    assert api.call("POST", "/auth/register", {"email": OLD, "password": FIRST}) == 202
+    link = sink.link(OLD, "verify-email")
+    assert api.log_in(OLD, FIRST) == 400
+    confirm(page, link)
+    assert api.log_in(OLD, FIRST) == 200
+
+    change = {"new_email": NEW, "current_password": FIRST}
+    assert api.call("POST", "/auth/change-email", change) == 202
+    confirm(page, sink.link(NEW, "verify-email"))
+    assert api.call("GET", "/users/me") == 200
+
+    assert api.call("POST", "/auth/forgot-password", {"email": NEW}) == 202
+    page.goto(sink.link(NEW, "reset-password"))
+    field = page.locator("input[autocomplete=new-password]")
+    field.fill("short")
+    page.locator("button[type=submit]").click()
+    page.get_by_role("alert").filter(has_text="at least").wait_for()
+    field.fill(SECOND)
+    with page.expect_response("**/auth/reset-password") as answer:
+        page.locator("button[type=submit]").click()
+    assert answer.value.status == 204
+    assert "token" not in page.url
+    assert api.call("GET", "/users/me") == 401
+    assert api.log_in(NEW, FIRST) == 400
+    assert api.log_in(NEW, SECOND) == 200
+
+    assert api.call("DELETE", "/users/me", {"current_password": SECOND}) == 204
+    assert api.call("GET", "/users/me") == 401
+    assert api.log_in(NEW, SECOND) == 400
