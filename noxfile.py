@@ -115,7 +115,7 @@ def core(session: nox.Session, database: str) -> None:
     """The core's tests where the core lies, against a small sample application."""
     session.install("-e", f"{CORE}[testing]")
     session.chdir(CORE)
-    install(session, "postgresql")
+    install(session, "postgresql", "servers")
     session.run(
         *("pytest", "-q", "-c", "tests/in_place.ini", "-o", f"gatehouse_database={database}"),
         *("tests", *session.posargs),

@@ -7,21 +7,13 @@ write the pictures of the documentation.
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
-import time
-import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 from rendering import render
-
-STARTED_WITHIN = 180  # seconds; the first start installs everything
+from running import command, free_port, running
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,31 +62,6 @@ def service(
         yield url
 
 
-@contextmanager
-def running(
-    service_folder: Path, environment: dict[str, str], log: Path, port: int
-) -> Iterator[str]:
-    """A service under `dev`; its address."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            _command(service_folder, "dev", "--port", str(port)),
-            cwd=service_folder,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            # A process group of its own: `dev` watches for changes and has a child that serves.
-            start_new_session=True,
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_ready(process, f"{url}/readyz", log)
-            yield url
-        finally:
-            with suppress(ProcessLookupError):  # where it never started
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
-
-
 @pytest.fixture(scope="session")
 def account(
     service: str,
@@ -104,7 +71,7 @@ def account(
     """The address and password of someone who can log in."""
     email, password = "ada@example.com", "seven lanterns above one harbour"
     subprocess.run(
-        _command(service_folder, "user", "create", email),
+        command(service_folder, "user", "create", email),
         cwd=service_folder,
         env=environment,
         input=f"{password}\n",
@@ -112,26 +79,3 @@ def account(
         check=True,
     )
     return email, password
-
-
-def _command(folder: Path, *arguments: str) -> list[str]:
-    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    return ["uv", "run", "--quiet", project["name"], *arguments]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + STARTED_WITHIN
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urlopen(url, timeout=5):
-                return
-        except (URLError, OSError):
-            time.sleep(0.2)
-    pytest.fail(f"the service did not start:\n{log.read_text(errors='replace')[-4000:]}")

@@ -74,8 +74,8 @@ class Visit:
         dialog.locator(".btn-done").click()
 
     def try_out(self, path: str) -> "Locator":
-        """Execute an operation; returns the row of its answer."""
-        block = self.page.locator(".opblock", has=self.page.locator(f'[data-path="{path}"]'))
+        """Execute a GET operation; returns the row of its answer."""
+        block = self.page.locator(".opblock-get", has=self.page.locator(f'[data-path="{path}"]'))
         block.locator(".opblock-summary-control").click()
         block.get_by_role("button", name="Try it out").click()
         block.get_by_role("button", name="Execute").click()

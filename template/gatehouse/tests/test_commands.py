@@ -18,6 +18,8 @@ from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent, LoginSession, User
 from gatehouse.testing import CreateUser, SignIn
 
+pytestmark = pytest.mark.thorough
+
 Run = Callable[..., int]
 PASSWORD = "correct horse battery staple"
 
@@ -37,10 +39,12 @@ PASSWORD = "correct horse battery staple"
         ["token", "inspect"],
         ["user"],
         ["user", "create"],
+        ["user", "import"],
         ["user", "disable"],
         ["user", "enable"],
         ["user", "end-sessions"],
         ["cleanup"],
+        ["doctor"],
     ],
 )
 def test_every_command_explains_itself(

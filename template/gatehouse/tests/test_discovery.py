@@ -19,6 +19,8 @@ from gatehouse.keys import new_key, read_keys
 from gatehouse.state import Gatehouse
 from gatehouse.testing import CreateUser
 
+pytestmark = pytest.mark.thorough
+
 JWKS = "/.well-known/jwks.json"
 METADATA = "/.well-known/oauth-authorization-server"
 ASYMMETRIC = ["EdDSA", "ES256", "RS256"]

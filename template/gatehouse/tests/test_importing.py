@@ -20,11 +20,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session, col, select
 
-from gatehouse import importing, passwords
+from gatehouse import import_file, importing, passwords, serving
+from gatehouse.foreign_hashes import BadHash, check_hash
 from gatehouse.hooks import Hooks
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent, User
 from gatehouse.testing import CreateUser
+
+pytestmark = pytest.mark.thorough
 
 Run = Callable[..., int]
 PASSWORD = "correct horse battery staple"
@@ -434,22 +437,31 @@ def test_who_may_log_in_unverified_is_not_told_to_wait(
 def test_a_long_file_shows_its_progress(
     load: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(importing, "PROGRESS", 2)
+    monkeypatch.setattr(import_file, "PROGRESS", 2)
     monkeypatch.setattr(importing, "BATCH", 2)
     assert load(table(*(account(f"u{number}@example.com") for number in range(5)))) == 0
     lines = capsys.readouterr().err.splitlines()[:-1]
     assert lines == [f"{n} {what}" for what in ("rows read", "accounts made") for n in (2, 4)]
 
 
-class _Noting(Hooks):
-    def __init__(self, refuses: str = "") -> None:
-        self.refuses = refuses
-
+class _Promoting(Hooks):
     def on_registered(self, session: Session, user: User) -> None:
         assert session.get(User, user.id) is user
-        if user.email == self.refuses:
-            raise LookupError
         user.role = "admin"
+
+
+class _Failing(_Promoting):
+    def on_registered(self, session: Session, user: User) -> None:
+        super().on_registered(session, user)
+        if user.email == "bob@example.com":
+            raise LookupError(f"marker {user.email}")
+
+
+class _WritingNonsense(_Promoting):
+    def on_registered(self, session: Session, user: User) -> None:
+        super().on_registered(session, user)
+        if user.email == "bob@example.com":
+            user.email_key = "amy@example.com"
 
 
 @pytest.fixture
@@ -462,24 +474,46 @@ def hooked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Hooks], None]:
             object.__setattr__(app.state.gatehouse, "hooks", hooks)
             return app
 
-        loaded = importing.load
+        loaded = serving.load
         monkeypatch.setattr(importing, "load", load)
 
     return use
 
 
-def test_the_service_is_told_of_each_account_in_the_same_transaction(
-    load: Run, core: Gatehouse, hooked: Callable[[Hooks], None], monkeypatch: pytest.MonkeyPatch
+def test_the_service_is_told_of_each_account(
+    load: Run, core: Gatehouse, hooked: Callable[[Hooks], None]
 ) -> None:
-    monkeypatch.setattr(importing, "BATCH", 1)
-    rows = table(account("amy@example.com"), account())
-    hooked(_Noting(refuses="bob@example.com"))
-    with pytest.raises(LookupError):
-        load(rows)
-    assert users(core) == []
-    hooked(_Noting())
-    assert load(rows) == 0
+    hooked(_Promoting())
+    assert load(table(account("amy@example.com"), account())) == 0
     assert [user.role for user in users(core)] == ["admin", "admin"]
+
+
+@pytest.mark.parametrize("batch", [1, 10])
+@pytest.mark.parametrize(
+    ("hooks", "error"), [(_Failing(), "LookupError"), (_WritingNonsense(), "IntegrityError")]
+)
+def test_a_hook_that_fails_ends_in_one_line_and_leaves_nothing(
+    load: Run,
+    core: Gatehouse,
+    hooked: Callable[[Hooks], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    hooks: Hooks,
+    error: str,
+    batch: int,
+) -> None:
+    monkeypatch.setattr(importing, "BATCH", batch)
+    hooked(hooks)
+    rows = [account("amy@example.com"), account(), account("eve@example.com")]
+    assert load(table(*rows)) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"Nothing was imported: your on_registered failed ({error}) for the row of line 3.\n"
+    )
+    assert users(core) == []
+    with core.database.read() as session:
+        assert session.exec(select(AuditEvent)).all() == []
 
 
 def test_an_import_logs_no_debug_line_with_a_value(
@@ -519,16 +553,16 @@ def test_an_argon2_hash_is_good_if_and_only_if_the_library_can_check_it(
     except (argon2.exceptions.Argon2Error, argon2.exceptions.InvalidHashError):
         good = False
     try:
-        assert importing._known_hash(text) == text
+        check_hash(text)
         assert good
-    except importing.BadRow:
+    except BadHash:
         assert not good
 
 
 def test_a_hash_of_any_salt_length_and_of_the_old_version_is_good() -> None:
     for version in (16, 19):
         made = hash_secret(b"x", b"s" * 20, 1, 8, 1, 24, Type.ID, version).decode()
-        assert importing._known_hash(made) == made
+        check_hash(made)
 
 
 @pytest.mark.parametrize("place", [28, 59])
@@ -537,8 +571,8 @@ def test_a_bcrypt_hash_with_a_bit_too_many_never_fits(place: int) -> None:
     alphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
     odd = alphabet[alphabet.index(BCRYPT[place]) + 1]
     changed = BCRYPT[:place] + odd + BCRYPT[place + 1 :]
-    assert importing._known_hash(BCRYPT) == BCRYPT
-    with pytest.raises(importing.BadRow):
-        importing._known_hash(changed)
+    check_hash(BCRYPT)
+    with pytest.raises(BadHash):
+        check_hash(changed)
     with contextlib.suppress(ValueError):
         assert not bcrypt.checkpw(PASSWORD.encode(), changed.encode())

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, LoginPassword
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -29,6 +27,12 @@ from gatehouse import smtp
 from gatehouse.mailing import MAILS, OURS, Mailer, MailNotSent
 from gatehouse.refusal import StartRefused
 from gatehouse.tables import utc_now
+
+pytest.importorskip("aiosmtpd", reason="needs a mail server: uv run --with aiosmtpd pytest")
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
+
+pytestmark = pytest.mark.thorough
 
 DELIVER = Mailer._deliver  # taken before the test suite's own plugin keeps all mail back
 

