@@ -53,7 +53,7 @@ class Sink:
     async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:  # noqa: N802
         mail = message_from_bytes(envelope.content, policy=policy.default)
         (to,) = envelope.rcpt_tos
-        self.mails.append((to, mail))  # type: ignore[arg-type]
+        self.mails.append((to, mail))
         self.on_mail()
         return "250 OK"
 

@@ -70,10 +70,84 @@ MUTATIONS = {
         "gatehouse/tests/test_hostile_tokens.py",
     ),
     "decoy hash": Mutation(
-        f"{CORE}/routes/grants.py",
-        "checked = await core.passwords.verify(password, found.password_hash if found else None)",
-        "checked = await core.passwords.verify(password, found.password_hash) if found else None",
+        f"{CORE}/routes/doors.py",
+        "core.passwords.verify(password, found.password_hash if found else None, count)",
+        "core.passwords.verify(password, found.password_hash, count) if found else None",
         "gatehouse/tests/test_login.py",
+    ),
+    "count before the hash": Mutation(
+        f"{CORE}/routes/doors.py",
+        "found.password_hash if found else None, count)",
+        "found.password_hash if found else None)",
+        "gatehouse/tests/test_throttled_logins.py",
+    ),
+    "failures of an address": Mutation(
+        f"{CORE}/throttle.py",
+        'LOGIN_NETWORK = Limit("login-network", 50, 900)',
+        'LOGIN_NETWORK = Limit("login-network", 5000, 900)',
+        "gatehouse/tests/test_throttled_logins.py",
+    ),
+    "a hundred failures in a row": Mutation(
+        f"{CORE}/users.py",
+        "if is_closed or not user.is_active",
+        "if not user.is_active",
+        "gatehouse/tests/test_throttled_logins.py",
+    ),
+    "purpose of a mailed token": Mutation(
+        f"{CORE}/one_time.py",
+        "            col(OneTimeToken.purpose).in_(purposes),\n",
+        "",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "retirement of an older link": Mutation(
+        f"{CORE}/one_time.py",
+        "    retire(session, user_id, purpose)\n    token =",
+        "    token =",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "sessions end with a reset": Mutation(
+        f"{CORE}/recovery.py",
+        "return end_sessions(session, col(LoginSession.user_id) == user.id)",
+        "return []",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "password of who registered last": Mutation(
+        f"{CORE}/registration.py",
+        "        user.password_hash = errand.password_hash\n",
+        "",
+        "gatehouse/tests/test_registration.py",
+    ),
+    "current password": Mutation(
+        f"{CORE}/routes/doors.py",
+        "user.email_key, password, found) is None:",
+        "user.email_key, password, found) is ...:",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "mails to one address": Mutation(
+        f"{CORE}/routes/doors.py",
+        'if core.throttle.allows(MAIL, f"{kind}:{key}"):',
+        "if True:",
+        "gatehouse/tests/test_registration.py",
+    ),
+    "look for an account in the request": Mutation(
+        f"{CORE}/routes/doors.py",
+        "            leave(session, kind, origin, email=address,",
+        "            if session.exec(users.select(User).where(User.email_key == key)).first():\n"
+        "                return Accepted()\n"
+        "            leave(session, kind, origin, email=address,",
+        "gatehouse/tests/test_registration.py",
+    ),
+    "last administrator": Mutation(
+        f"{CORE}/users.py",
+        "    if [other.id for other in administrators] == [user.id]:",
+        "    if False:",
+        "gatehouse/tests/test_administration.py",
+    ),
+    "lease of an errand": Mutation(
+        f"{CORE}/outbox.py",
+        "                errand.due_at = now + LEASE\n",
+        "",
+        "gatehouse/tests/test_outbox.py",
     ),
     "ended sessions": Mutation(
         f"{CORE}/guards.py",
@@ -111,7 +185,10 @@ MUTATIONS = {
 def run_tests(service: Path, tests: str) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join((str(service / "gatehouse" / "src"), str(service / "src")))
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", tests],
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"),
+            *("-o", "gatehouse_thorough=true", tests),
+        ],
         cwd=service,
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,

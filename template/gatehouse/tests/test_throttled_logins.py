@@ -1,0 +1,221 @@
+"""Guessing, seen from the door: who is held up, for how long, and who is not."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import argon2
+import pytest
+import time_machine
+from fastapi import FastAPI
+from sqlmodel import select
+from starlette.testclient import TestClient
+
+from gatehouse import User, utc_now
+from gatehouse.one_time import issue
+from gatehouse.state import Gatehouse
+from gatehouse.tables import AuditEvent
+from gatehouse.testing import CreateUser
+
+BOB, PASSWORD = "bob@example.com", "correct horse battery staple"
+WRONG = "nine wrong words in a row"
+
+From = Callable[[str], TestClient]
+
+
+@pytest.fixture
+def at(app: FastAPI, client: TestClient) -> From:
+    """A client at an address of its own."""
+
+    def client_at(address: str) -> TestClient:
+        found = TestClient(app, raise_server_exceptions=False, client=(address, 1))
+        found.portal = client.portal
+        return found
+
+    return client_at
+
+
+@pytest.fixture
+def bob(create_user: CreateUser) -> User:
+    return create_user(BOB, PASSWORD)
+
+
+def log_in(client: TestClient, password: str = PASSWORD, email: str = BOB, **headers: str) -> Any:
+    form = {"grant_type": "password", "username": email, "password": password}
+    return client.post("/auth/token", data=form, headers=headers)
+
+
+def fail(client: TestClient, times: int, email: str = BOB) -> Counter[int]:
+    return Counter(log_in(client, WRONG, email).status_code for _ in range(times))
+
+
+def test_after_ten_failures_even_the_right_password_waits_and_is_not_looked_at(
+    at: From, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thief = at("203.0.113.1")
+    assert fail(thief, 15) == {400: 10, 429: 5}
+
+    def never(*_: Any) -> None:
+        raise AssertionError("a hash was computed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(argon2.PasswordHasher, "verify", never)
+        refused = log_in(thief)
+    assert refused.status_code == 429
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert 890 <= int(refused.headers["Retry-After"]) <= 900
+    assert refused.json() == log_in(thief, WRONG).json()
+    with time_machine.travel(utc_now() + timedelta(minutes=15, seconds=1), tick=False):
+        assert log_in(thief).status_code == 200
+
+
+def test_the_owner_logs_in_from_elsewhere_meanwhile(at: From, bob: User) -> None:
+    fail(at("203.0.113.1"), 12)
+    assert log_in(at("203.0.113.2")).status_code == 200
+
+
+def test_an_account_that_is_not_there_is_throttled_alike(at: From, bob: User) -> None:
+    known, nobody = at("203.0.113.1"), at("203.0.113.2")
+    assert fail(known, 12) == fail(nobody, 12, "nobody@example.com") == {400: 10, 429: 2}
+    answers = [log_in(known, WRONG), log_in(nobody, WRONG, "nobody@example.com")]
+    assert answers[0].json() == answers[1].json()
+
+
+@pytest.mark.parametrize("spelling", ["BOB@EXAMPLE.COM", " bob@example.com ", "ｂｏｂ@example.com"])
+def test_other_spellings_are_the_same_account(at: From, bob: User, spelling: str) -> None:
+    thief = at("203.0.113.1")
+    fail(thief, 10)
+    assert log_in(thief, WRONG, spelling).status_code == 429
+
+
+def test_an_address_may_fail_fifty_times_over_all_accounts(at: From, bob: User) -> None:
+    thief = at("203.0.113.1")
+    found = Counter(
+        log_in(thief, WRONG, f"user{number}@example.com").status_code for number in range(60)
+    )
+    assert found == {400: 50, 429: 10}
+    assert log_in(thief).status_code == 429
+    assert log_in(at("203.0.113.2")).status_code == 200
+
+
+def test_a_right_login_now_and_then_buys_no_guesses_at_others(at: From, bob: User) -> None:
+    thief = at("203.0.113.1")
+    guesses = 0
+    for number in range(30):
+        if log_in(thief).status_code == 429:
+            break
+        guesses += fail(thief, 4, f"victim{number}@example.com")[400]
+    assert guesses == 50
+
+
+def test_sixty_right_logins_from_one_office_are_fine(at: From, bob: User) -> None:
+    office = at("203.0.113.1")
+    assert {log_in(office).status_code for _ in range(60)} == {200}
+
+
+def test_guesses_at_the_same_moment_do_not_slip_through(at: From, bob: User) -> None:
+    thief = at("203.0.113.1")
+    with ThreadPoolExecutor(30) as pool:
+        found = Counter(pool.map(lambda _: log_in(thief, WRONG).status_code, range(60)))
+    assert found == {400: 10, 429: 50}
+
+
+def test_the_addresses_of_one_ipv6_network_are_one_client(at: From, bob: User) -> None:
+    for number in range(10):
+        fail(at(f"2001:db8:1:2::{number:x}"), 1)
+    assert log_in(at("2001:db8:1:2:ffff::1")).status_code == 429
+    assert log_in(at("2001:db8:1:3::1")).status_code == 200
+
+
+def test_a_header_of_the_clients_changes_nothing(at: From, bob: User) -> None:
+    thief = at("203.0.113.1")
+    found = Counter[int]()
+    for number in range(15):
+        forged = f"198.51.100.{number}"
+        headers = {
+            "X-Forwarded-For": forged,
+            "Forwarded": f"for={forged}",
+            "X-Real-IP": forged,
+            "CF-Connecting-IP": forged,
+        }
+        found[log_in(thief, WRONG, **headers).status_code] += 1
+    assert found == {400: 10, 429: 5}
+
+
+def test_the_first_refusal_of_a_series_is_an_event_and_each_failure_is(
+    at: From, core: Gatehouse, bob: User
+) -> None:
+    fail(at("203.0.113.1"), 14)
+    with core.database.read() as session:
+        rows = session.exec(select(AuditEvent)).all()
+    assert Counter(row.event for row in rows) == {"login_failed": 10, "throttled": 1}
+    assert {row.ip for row in rows} == {"203.0.113.1"}
+
+
+def set_failures(core: Gatehouse, user: User, failures: int) -> None:
+    with core.database.write() as session:
+        session.get_one(User, user.id).failed_logins = failures
+
+
+def failures_of(core: Gatehouse, user: User) -> int:
+    with core.database.read() as session:
+        return session.get_one(User, user.id).failed_logins
+
+
+def test_failures_in_a_row_are_counted_and_a_login_forgives_them(
+    at: From, core: Gatehouse, bob: User
+) -> None:
+    for number in range(3):
+        fail(at(f"203.0.113.{number}"), 2)
+    assert failures_of(core, bob) == 6
+    assert log_in(at("203.0.113.9")).status_code == 200
+    assert failures_of(core, bob) == 0
+
+
+def test_after_a_hundred_failures_only_a_known_address_gets_in(
+    at: From, core: Gatehouse, bob: User
+) -> None:
+    home = at("2001:db8:1:2::1")
+    assert log_in(home).status_code == 200
+    set_failures(core, bob, 100)
+    stranger = log_in(at("203.0.113.1"))
+    assert stranger.status_code == 400
+    assert stranger.json() == log_in(at("203.0.113.2"), WRONG, "nobody@example.com").json()
+    # The same network is enough: the last half of an IPv6 address changes by the day.
+    assert log_in(at("2001:db8:1:2:aaaa::9")).status_code == 200
+    assert log_in(at("203.0.113.1")).status_code == 200
+
+
+def test_a_reset_lets_the_owner_in_from_anywhere_again(
+    at: From, client: TestClient, core: Gatehouse, bob: User
+) -> None:
+    set_failures(core, bob, 1_000)
+    with core.database.write() as session:
+        token = issue(session, "reset", bob.id, bob.email)
+    new = {"token": token, "password": "seven quiet herons at dawn"}
+    assert client.post("/auth/reset-password", json=new).status_code == 204
+    assert log_in(at("203.0.113.1"), new["password"]).status_code == 200
+
+
+@pytest.mark.parametrize("grant", ["refresh", "revoke"])
+def test_refresh_tokens_cannot_be_guessed_without_end(
+    at: From, monkeypatch: pytest.MonkeyPatch, grant: str
+) -> None:
+    from dataclasses import replace
+
+    from gatehouse.routes import grants, sessions
+    from gatehouse.throttle import REFRESH
+
+    few = replace(REFRESH, amount=5)  # its real one is compared with the documents elsewhere
+    monkeypatch.setattr(grants if grant == "refresh" else sessions, "REFRESH", few)
+    client = at("203.0.113.1")
+    found = Counter[int]()
+    for number in range(8):
+        if grant == "refresh":
+            form = {"grant_type": "refresh_token", "refresh_token": f"guess{number}"}
+            found[client.post("/auth/token", data=form).status_code] += 1
+        else:
+            found[client.post("/auth/revoke", data={"token": f"guess{number}"}).status_code] += 1
+    assert found == {400 if grant == "refresh" else 200: 5, 429: 3}
