@@ -14,8 +14,9 @@ from sqlmodel import col, select
 
 from gatehouse import passwords, utc_now
 from gatehouse.keys import read_keys
+from gatehouse.one_time import issue
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent, LoginSession, User
+from gatehouse.tables import AuditEvent, LoginSession, OneTimeToken, User
 from gatehouse.testing import CreateUser, SignIn
 
 pytestmark = pytest.mark.thorough
@@ -327,11 +328,16 @@ def test_cleanup_deletes_all_that_is_over(
     monkeypatch.setattr("gatehouse.cleaning.BATCH", 2)
     for _ in range(5):
         sign_in()
+    with core.database.write() as session:
+        user_id = session.exec(select(User.id)).first()
+        assert user_id
+        issue(session, "reset", user_id, "bob@example.com")
     with time_machine.travel(utc_now() + timedelta(days=31), tick=False):
         assert run("cleanup") == 0
-    assert "Deleted or emptied 5 rows" in capsys.readouterr().out
+    assert "Deleted or emptied 6 rows" in capsys.readouterr().out
     with core.database.read() as session:
         assert session.exec(select(LoginSession)).all() == []
+        assert session.exec(select(OneTimeToken)).all() == []
 
 
 # --- dev

@@ -118,18 +118,11 @@ def test_file_of_an_account_page_comes_with_its_type(
     assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("path", FILES)
-def test_file_of_an_account_page_is_asked_for_again_by_entity_tag(
-    client: TestClient, path: str
-) -> None:
-    first = client.get(path)
-    again = client.get(path, headers={"If-None-Match": first.headers["etag"]})
-
-    assert again.status_code == 304
-    assert again.content == b""
-    for answer in (first, again):
-        rule = answer.headers.get_list("cache-control")
-        assert rule == ["public, max-age=3600, must-revalidate"]
+@pytest.mark.parametrize("path", [*PAGES, *FILES])
+def test_nothing_of_an_account_page_is_stored(client: TestClient, path: str) -> None:
+    answer = client.get(path, headers={"If-None-Match": "*"})
+    assert answer.status_code == 200
+    assert answer.headers.get_list("cache-control") == ["no-store"]
 
 
 @pytest.mark.parametrize("path", [*PAGES, *FILES])

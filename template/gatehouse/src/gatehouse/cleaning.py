@@ -7,7 +7,14 @@ from typing import Any
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, or_, select
 
-from gatehouse.tables import AuditEvent, EndedSession, LoginSession, RefreshToken, utc_now
+from gatehouse.tables import (
+    AuditEvent,
+    EndedSession,
+    LoginSession,
+    OneTimeToken,
+    RefreshToken,
+    utc_now,
+)
 
 ENDED_KEPT = timedelta(days=2)  # longer than any access token lives
 EVENTS_KEPT = timedelta(days=365)
@@ -25,6 +32,7 @@ def clean(session: Session, idle: timedelta) -> int:
     for table, key, old in (
         (LoginSession, LoginSession.id, over),
         (EndedSession, EndedSession.session_id, col(EndedSession.ended_at) < now - ENDED_KEPT),
+        (OneTimeToken, OneTimeToken.digest, col(OneTimeToken.expires_at) < now),
         (AuditEvent, AuditEvent.id, col(AuditEvent.time) < now - EVENTS_KEPT),
     ):
         found = select(key).where(old).limit(BATCH)
@@ -33,7 +41,7 @@ def clean(session: Session, idle: timedelta) -> int:
         col(AuditEvent.time) < now - ADDRESSES_KEPT, AuditEvent.ip != ""
     )
     anonymous = update(AuditEvent).where(col(AuditEvent.id).in_(named.limit(BATCH)))
-    done += _rows(session, anonymous.values(ip="", user_agent=""))
+    done += _rows(session, anonymous.values(ip="", network="", user_agent=""))
     sealed = select(RefreshToken.digest).where(
         col(RefreshToken.retired_at) < now - SEALS_KEPT,
         col(RefreshToken.sealed_successor).is_not(None),

@@ -107,11 +107,9 @@ class Mailer:
         message["Message-ID"] = make_msgid(domain=self._sender.domain)
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's absence note answers
         escaped = {name: html.escape(value) for name, value in given.items()}
-        # Quoted-printable throughout: base64 makes short mails look like those of a spammer.
-        message.set_content(mail.text.substitute(given), cte="quoted-printable")
-        message.add_alternative(
-            mail.html.substitute(escaped), subtype="html", cte="quoted-printable"
-        )
+        text, page = mail.text.substitute(given), mail.html.substitute(escaped)
+        message.set_content(text, cte=_encoding(text))
+        message.add_alternative(page, subtype="html", cte=_encoding(page))
         return message
 
     def _deliver(self, message: EmailMessage) -> None:
@@ -134,6 +132,15 @@ class Mailer:
 def _one_line(text: str) -> str:
     """For a header: what could end its line, or is invisible, becomes a blank."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _encoding(text: str) -> str:
+    """As it stands where that is allowed (RFC 5322 section 2.1.1), so that a link is one piece.
+
+    Else quoted-printable: base64 makes short mails look like those of a spammer.
+    """
+    plain = text.isascii() and all(len(line) < 900 for line in text.splitlines())
+    return "7bit" if plain else "quoted-printable"
 
 
 def _address(name: str, found: ValidatedEmail) -> Address:

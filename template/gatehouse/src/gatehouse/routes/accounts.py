@@ -16,7 +16,14 @@ from gatehouse.errands import leave
 from gatehouse.guards import Caller, CurrentUser
 from gatehouse.passwords import normalise as normalise_password
 from gatehouse.recovery import tell
-from gatehouse.routes.doors import Accepted, Body, confirm_password, hash_new_password
+from gatehouse.routes.doors import (
+    TOO_MANY,
+    Accepted,
+    Body,
+    confirm_password,
+    hash_new_password,
+    refused,
+)
 from gatehouse.sessions import end_sessions
 from gatehouse.state import Core, Gatehouse
 from gatehouse.tables import LoginSession, User
@@ -25,7 +32,10 @@ from gatehouse.throttle import MAIL
 router = APIRouter(tags=["accounts"])
 
 Password = Annotated[str, Field(json_schema_extra={"format": "password"})]
-_WRONG: dict[int | str, dict[str, Any]] = {400: {"description": "The current password is wrong."}}
+_WRONG: dict[int | str, dict[str, Any]] = {
+    400: {"description": "The current password is wrong."},
+    **TOO_MANY,
+}
 
 
 class Account(BaseModel):
@@ -80,7 +90,7 @@ async def change_password(
     origin = origin_of(request, core.settings.trusted_proxies)
     found = await confirm_password(core, origin, user, change.current_password)
     if normalise_password(change.current_password) == _normalised(change.new_password):
-        raise HTTPException(422, "The new password is the current one.")
+        raise refused("new_password", "The new password is the current one.")
     new_hash = await hash_new_password(core, change.new_password, user.email, "new_password")
 
     def store() -> None:

@@ -12,7 +12,7 @@ from gatehouse.audit import Origin, origin_of, record
 from gatehouse.guards import requires
 from gatehouse.paging import Cursor, page_of
 from gatehouse.routes.accounts import Account
-from gatehouse.routes.doors import Body
+from gatehouse.routes.doors import Body, refused
 from gatehouse.sessions import end_sessions
 from gatehouse.state import Core, Gatehouse
 from gatehouse.tables import LoginSession, User
@@ -90,7 +90,7 @@ def change_user(
 ) -> AdministeredAccount:
     """Disable or enable an account, or give it another role. What it may no more ends at once."""
     if change.role is not None and change.role not in core.roles:
-        raise HTTPException(422, "There is no such role.")
+        raise refused("role", "There is no such role.", "unknown_role")
     origin = origin_of(request, core.settings.trusted_proxies)
     try:
         with core.database.write() as session:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +19,9 @@ from gatehouse.tables import User
 from gatehouse.throttle import MAIL, Throttled
 
 log = logging.getLogger("gatehouse.hooks")
+
+
+TOO_MANY: dict[int | str, dict[str, Any]] = {429: {"description": "Too many tries."}}
 
 
 class Body(BaseModel):
@@ -71,9 +75,9 @@ async def hash_new_password(core: Gatehouse, password: str, email: str, field: s
             min_length=core.settings.auth_password_min_length,
         )
     except WeakPassword as error:
-        raise _refused(field, str(error)) from None
+        raise refused(field, str(error)) from None
     if await run_in_threadpool(_is_breached, core, password):
-        raise _refused(field, "This password is known from a breach of another service.")
+        raise refused(field, "This password is known from a breach of another service.")
     return await core.passwords.hash(password)
 
 
@@ -85,10 +89,9 @@ def _is_breached(core: Gatehouse, password: str) -> bool:
         return False
 
 
-def _refused(field: str, reason: str) -> RequestValidationError:
-    return RequestValidationError(
-        [{"type": "weak_password", "loc": ("body", field), "msg": reason}]
-    )
+def refused(field: str, reason: str, kind: str = "weak_password") -> RequestValidationError:
+    """422 for a field of the body, in the form that every other one has."""
+    return RequestValidationError([{"type": kind, "loc": ("body", field), "msg": reason}])
 
 
 def refuse_login_flood(core: Gatehouse, origin: Origin, key: str) -> None:

@@ -12,7 +12,14 @@ from gatehouse.addresses import Address
 from gatehouse.audit import Origin, origin_of
 from gatehouse.guards import public
 from gatehouse.one_time import BadOneTimeToken
-from gatehouse.routes.doors import Accepted, Body, hash_new_password, knock, refuse_throttled
+from gatehouse.routes.doors import (
+    TOO_MANY,
+    Accepted,
+    Body,
+    hash_new_password,
+    knock,
+    refuse_throttled,
+)
 from gatehouse.state import Core, Gatehouse
 from gatehouse.throttle import FORGOT, ONE_TIME
 
@@ -41,7 +48,8 @@ class PasswordReset(Body):
 # One answer, whatever is wrong with the token.
 BAD_LINK = HTTPException(400, "The link is not valid, was used, or is too old. Ask for a new one.")
 _BAD_LINK: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The token is not valid, was used, or is too old."}
+    400: {"description": "The token is not valid, was used, or is too old."},
+    **TOO_MANY,
 }
 
 
@@ -59,7 +67,7 @@ def verify_email(sent: Verification, core: Core, request: Request) -> None:
     core.outbox.poke()
 
 
-@router.post("/forgot-password", status_code=202)
+@router.post("/forgot-password", status_code=202, responses=TOO_MANY)
 @public
 def forgot_password(asked: ForgottenPassword, core: Core, request: Request) -> Accepted:
     """Ask for a mail with a link that sets a new password. Nothing changes until it is used."""

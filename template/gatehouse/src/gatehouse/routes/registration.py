@@ -9,7 +9,14 @@ from starlette.concurrency import run_in_threadpool
 from gatehouse.addresses import Address
 from gatehouse.audit import origin_of
 from gatehouse.guards import public
-from gatehouse.routes.doors import Accepted, Body, hash_new_password, knock, refuse_throttled
+from gatehouse.routes.doors import (
+    TOO_MANY,
+    Accepted,
+    Body,
+    hash_new_password,
+    knock,
+    refuse_throttled,
+)
 from gatehouse.state import Core
 from gatehouse.throttle import REGISTER, RESEND
 
@@ -29,7 +36,7 @@ class AddressOnly(Body):
     email: Address
 
 
-@router.post("/register", status_code=202)
+@router.post("/register", status_code=202, responses=TOO_MANY)
 @public
 async def register(new: Registration, core: Core, request: Request) -> Accepted:
     """Ask for an account. The mail that follows has a link, or says that there is one already."""
@@ -43,7 +50,7 @@ async def register(new: Registration, core: Core, request: Request) -> Accepted:
     return await run_in_threadpool(knock, core, origin, "register", new.email, password_hash)
 
 
-@router.post("/verify-email/resend", status_code=202)
+@router.post("/verify-email/resend", status_code=202, responses=TOO_MANY)
 @public
 def resend_verification(asked: AddressOnly, core: Core, request: Request) -> Accepted:
     """Ask for the mail with the link again."""

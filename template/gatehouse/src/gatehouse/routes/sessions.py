@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from gatehouse.audit import Origin, origin_of, record
 from gatehouse.guards import Caller, public
 from gatehouse.refresh import digest_of, is_refresh_token
-from gatehouse.routes.doors import refuse_throttled
+from gatehouse.routes.doors import TOO_MANY, refuse_throttled
 from gatehouse.routes.forms import read_form, required
 from gatehouse.routes.token import OAuthProblem
 from gatehouse.sessions import end_session, end_sessions, live_sessions
@@ -56,7 +56,7 @@ _FORM: dict[str, Any] = {
 @router.post(
     "/revoke",
     openapi_extra=_FORM,
-    responses={400: {"model": OAuthProblem, "description": "The request is refused"}},
+    responses={**TOO_MANY, 400: {"model": OAuthProblem, "description": "The request is refused"}},
 )
 @public
 async def revoke_token(request: Request, core: Core) -> Response:

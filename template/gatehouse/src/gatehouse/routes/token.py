@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from gatehouse.guards import public
 from gatehouse.problems import OAuthError
+from gatehouse.routes.doors import TOO_MANY
 from gatehouse.routes.forms import read_form, required
 from gatehouse.routes.grants import Granted, log_in, refresh
 from gatehouse.state import Core, Gatehouse
@@ -65,7 +66,10 @@ _FORM: dict[str, Any] = {
 @router.post(
     "/token",
     openapi_extra=_FORM,
-    responses={400: {"model": OAuthProblem, "description": "The request or the login is refused"}},
+    responses={
+        **TOO_MANY,
+        400: {"model": OAuthProblem, "description": "The request or the login is refused"},
+    },
 )
 @public
 async def issue_token(request: Request, response: Response, core: Core) -> TokenAnswer:

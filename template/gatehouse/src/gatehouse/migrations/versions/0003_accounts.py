@@ -18,6 +18,10 @@ def upgrade() -> None:
         "gatehouse_audit_event",
         sa.Column("network", sa.String(), nullable=False, server_default=""),
     )
+    # An IPv4 address is its own network; what was seen of IPv6 is known again at its next login.
+    op.execute(
+        "UPDATE gatehouse_audit_event SET network = ip WHERE event = 'login' AND ip NOT LIKE '%:%'"
+    )
     op.create_table(
         "gatehouse_one_time_token",
         sa.Column("digest", sa.String(), primary_key=True),
