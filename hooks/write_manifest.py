@@ -14,19 +14,19 @@ CORE = Path(__file__).parents[1] / "template" / "gatehouse"
 MANIFEST = CORE / "manifest.sha256"
 
 
-def manifest() -> str:
+def manifest(core: Path = CORE) -> str:
     """The manifest's right content: the files that git knows or would take in, sorted."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "."],
-        cwd=CORE,
+        cwd=core,
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    names = {name for name in listed.split("\0") if name and (CORE / name).is_file()}
+    names = {name for name in listed.split("\0") if name and (core / name).is_file()}
     names.discard(MANIFEST.name)
     return "".join(
-        f"{sha256((CORE / name).read_bytes()).hexdigest()}  {name}\n" for name in sorted(names)
+        f"{sha256((core / name).read_bytes()).hexdigest()}  {name}\n" for name in sorted(names)
     )
 
 

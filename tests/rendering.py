@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import copier
-import yaml
-from jinja2 import Template
-from pathspec import GitIgnoreSpec
+import trees
 
 REPOSITORY = Path(__file__).parents[1]
 VERSION = "0.1.0"
@@ -65,13 +63,7 @@ def commit_all(folder: Path, tag: str | None = None) -> None:
 
 def take_snapshot(folder: Path, version: str = VERSION) -> Path:
     """A repository with one tagged commit that holds the working tree, changes included."""
-    listed = git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    for name in filter(None, listed.split("\0")):
-        source, target = REPOSITORY / name, folder / name
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read_bytes())
-            target.chmod(source.stat().st_mode)
+    trees.copy_working_tree(REPOSITORY, folder)
     commit_all(folder, version)
     git(folder, "repack", "-adq")  # as in a fresh clone; loose objects slow Copier down
     return folder
@@ -128,20 +120,11 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def configuration(template: Path = REPOSITORY) -> dict[str, Any]:
     """copier.yml as YAML alone understands it."""
-    loaded: dict[str, Any] = yaml.safe_load((template / "copier.yml").read_text())
-    return loaded
+    return trees.configuration(template)
 
 
 def owners(
     paths: list[str], operation: Literal["copy", "update"] = "update"
 ) -> dict[str, list[str]]:
     """Which owners each path has by copier.yml."""
-    patterns = {
-        owner: GitIgnoreSpec.from_lines(
-            Template(text).render(_copier_operation=operation).splitlines()
-        )
-        for owner, text in configuration()["_owners"].items()
-    }
-    return {
-        path: [owner for owner, spec in patterns.items() if spec.match_file(path)] for path in paths
-    }
+    return trees.owners(REPOSITORY, paths, operation)

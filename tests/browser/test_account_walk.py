@@ -1,6 +1,7 @@
 """A new user's way through the service: mail by a real server, pages in a real Chromium."""
 
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page
 
 pytestmark = pytest.mark.browser
+
+PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "reset-password-page.png"
 
 OLD, NEW = "grace@example.com", "grace.new@example.com"
 FIRST, SECOND = "seven lanterns above one harbour", "nine kites over a quiet field"
@@ -160,6 +163,8 @@ def test_a_new_user_goes_all_the_way(api: Api, sink: Sink, page: "Page") -> None
 
     assert api.call("POST", "/auth/forgot-password", {"email": NEW}) == 202
     page.goto(sink.link(NEW, "reset-password"))
+    if os.environ.get("GATEHOUSE_PICTURES"):
+        page.screenshot(path=PICTURE)
     field = page.locator("input[autocomplete=new-password]")
     field.fill("short")
     page.locator("button[type=submit]").click()
