@@ -1,5 +1,6 @@
 """The command `doctor`: a risk is found where it is and gone where it is not; nothing leaks."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.thorough
 
 PING = redis.Redis.ping
 Run = Callable[..., int]
-Doctor = Callable[[], dict[str, str]]
+Doctor = Callable[..., dict[str, str]]
 SOUND = {
     "PUBLIC_BASE_URL": "https://api.example.com",
     "TRUSTED_PROXIES": "10.0.0.1",
@@ -47,9 +48,9 @@ def sound(
 def doctor(run: Run, sound: None, auth_key: str, capsys: pytest.CaptureFixture[str]) -> Doctor:
     """What the doctor finds: each text by the check's id. The exit code is checked on the way."""
 
-    def call() -> dict[str, str]:
+    def call(*options: str) -> dict[str, str]:
         capsys.readouterr()
-        code = run("doctor")
+        code = run("doctor", *options)
         captured = capsys.readouterr()
         assert "marker" not in captured.out + captured.err
         assert auth_key not in captured.out + captured.err
@@ -359,6 +360,83 @@ def test_the_release_is_a_note(doctor: Doctor, tmp_path: Path, text: str) -> Non
 def test_an_odd_answers_file_is_passed_over(doctor: Doctor, tmp_path: Path, content: bytes) -> None:
     (tmp_path / ".copier-answers.yml").write_bytes(content)
     assert doctor() == {}
+
+
+# --- a newer release, asked for with --online
+
+CHANGES = """# Changelog
+
+## [1.2.0] - 2026-03-01
+
+### Added
+
+## [1.1.0] - 2026-02-01
+
+### Security
+
+## [1.0.0] - 2026-01-01
+"""
+
+
+@pytest.fixture
+def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A template's repository with releases; the service in the working folder has 1.0.0."""
+    if not shutil.which("git"):
+        pytest.skip("git is not installed")
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, os.devnull)
+    folder = tmp_path / "template"
+    folder.mkdir()
+    (folder / "CHANGELOG.md").write_text(CHANGES)
+    (tmp_path / ".copier-answers.yml").write_text(f"_commit: 1.0.0\n_src_path: {folder}\n")
+    for arguments in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "x"],
+        *(["tag", tag] for tag in ("1.0.0", "1.1.0", "1.2.0", "1.3.0rc1", "other")),
+    ):
+        subprocess.run(["git", "-C", str(folder), *arguments], check=True)  # noqa: S607
+    return folder
+
+
+def test_a_release_that_waits_and_fixes_a_hole_is_a_problem(
+    doctor: Doctor, template: Path, tmp_path: Path
+) -> None:
+    assert doctor() == {"release": "NOTE This service was rendered from 1.0.0."}
+    found = doctor("--online")
+    assert found["release"].startswith("PROBLEM Release 1.2.0 waits; ")
+    assert "security holes (releases 1.1.0)" in found["release"]
+
+
+def test_a_release_that_waits_and_fixes_none_is_a_note(
+    doctor: Doctor, template: Path, tmp_path: Path
+) -> None:
+    answers = tmp_path / ".copier-answers.yml"
+    answers.write_text(answers.read_text().replace("1.0.0", "1.1.0"))
+    found = doctor("--online")["release"]
+    assert found == "NOTE Release 1.2.0 waits; this service was rendered from 1.1.0."
+    answers.write_text(answers.read_text().replace("1.1.0", "1.2.0"))
+    assert doctor("--online") == {}
+
+
+@pytest.mark.parametrize(
+    "source", ["/nowhere/at-all", "https://marker:marker@127.0.0.1:9/x.git", "\x1b[2J"]
+)
+def test_no_answer_about_releases_is_a_note(doctor: Doctor, tmp_path: Path, source: str) -> None:
+    (tmp_path / ".copier-answers.yml").write_text(f"_src_path: {source}\n_commit: 1.0.0\n")
+    found = doctor("--online")
+    assert list(found) == ["release"]
+    assert found["release"].startswith("NOTE Nobody knows whether a newer release waits: ")
+    assert found["release"].isprintable()
+
+
+def test_without_the_script_or_with_too_slow_a_one_it_is_a_note(
+    doctor: Doctor, template: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(core_files, "WAIT", 0.001)
+    assert "TimeoutExpired" in doctor("--online")["release"]
+    monkeypatch.setattr(core_files, "CORE", tmp_path)
+    assert "is missing" in doctor("--online")["release"]
 
 
 # --- the throttle store

@@ -122,8 +122,11 @@ def _parser() -> argparse.ArgumentParser:
     end.add_argument("email", metavar="EMAIL", nargs="?", help="its address")
     end.add_argument("--all", action="store_true", help="everyone, at once")
     _add(commands, "cleanup", administering.cleanup, "delete expired rows and old addresses")
-    _add(
+    doctor = _add(
         commands, "doctor", diagnosing.diagnose, "show what is risky here, and what to do about it"
+    )
+    doctor.add_argument(
+        "--online", action="store_true", help="ask the template's repository for a newer release"
     )
     return parser
 

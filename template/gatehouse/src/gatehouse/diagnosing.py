@@ -6,6 +6,7 @@ the other checks go on as far as they can.
 
 import argparse
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from gatehouse.commands import Service
 
 
-def diagnose(service: "Service", _: argparse.Namespace) -> int:
+def diagnose(service: "Service", asked: argparse.Namespace) -> int:
     """Print each finding. The exit code is 1 if one of them is a problem."""
-    seen = _look(service)
+    seen = replace(_look(service), online=asked.online)
     found = [(name, finding) for name, check in ANYWHERE.items() for finding in check(seen)]
     checks = len(ANYWHERE)
     if seen.settings is not None:

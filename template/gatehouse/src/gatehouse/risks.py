@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatehouse.core_files import CORE, changed_files, release
+from gatehouse.core_files import CORE, changed_files, release, waiting
 from gatehouse.key_file import open_to_others
 from gatehouse.settings import Settings
 
@@ -35,6 +35,7 @@ class Seen:
     database: str = ""  # why the database cannot be used
     administrators: int | None = None
     sends_mail: bool = False  # by a hook of its own
+    online: bool = False  # whether the template's repository may be asked
 
 
 Findings = Iterator[Finding]
@@ -112,13 +113,29 @@ def _core_files(_: Seen) -> Findings:
         )
 
 
-def _release(_: Seen) -> Findings:
-    if version := release():
+def _release(seen: Seen) -> Findings:
+    if seen.online:
+        yield from _waiting()
+    elif version := release():
         yield Finding(
             f"This service was rendered from {version}.",
-            "see with `copier check-update` whether there is a newer one.",
+            f"see with `{seen.service.command} doctor --online` whether there is a newer one.",
             is_note=True,
         )
+
+
+def _waiting() -> Findings:
+    found = waiting()
+    if isinstance(found, str):
+        why = " ".join(found.split())
+        remedy = "run it where git reaches the template's repository, or `copier check-update`."
+        yield Finding(f"Nobody knows whether a newer release waits: {why}", remedy, is_note=True)
+    elif found["waits"]:
+        text = f"Release {found['tag']} waits; this service was rendered from {found['current']}."
+        if fixes := ", ".join(found["security"]):
+            text += f" It fixes security holes (releases {fixes})."
+        remedy = "uvx copier update --defaults, and read UPGRADING.md of the template."
+        yield Finding(text, remedy, is_note=not fixes)
 
 
 ANYWHERE = {

@@ -1,0 +1,470 @@
+"""The script `check_update.py`: what waits, whether it went in cleanly, who signed it."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.version import Version
+
+CORE = Path(__file__).parents[1]
+SCRIPT = CORE / "check_update.py"
+
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(not shutil.which("git"), reason="git is not installed"),
+]
+
+CHANGES = """# Changelog
+
+## [Unreleased]
+
+### Security
+
+## [1.10.0] - 2026-04-01
+
+### Security
+
+- A hole.
+
+## v1.9.0
+
+### Fixed
+
+- Not a ### Security fix.
+
+## [1.2.0] - 2026-02-01
+
+### Security
+
+- Another.
+
+## [1.0.0] - 2026-01-01
+
+### Security
+"""
+Check = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(autouse=True)
+def _plain_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def releases() -> Any:
+    spec = spec_from_file_location("template_releases", CORE / "template_releases.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its dataclass looks for itself
+    spec.loader.exec_module(module)
+    return module
+
+
+def git(folder: Path, *arguments: str, stdin: str = "") -> str:
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    command = ["git", "-C", str(folder), *who, *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, input=stdin)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """A template's repository whose newest release is 1.10.0."""
+    folder = tmp_path / "template"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    for tag in ("1.0.0", "1.2.0", "v1.9.0", "1.10.0", "2.0.0rc1", "nightly"):
+        (folder / "CHANGELOG.md").write_text(CHANGES)
+        git(folder, "add", ".")
+        git(folder, "commit", "-q", "--allow-empty", "-m", tag)
+        git(folder, "tag", tag)
+    return folder
+
+
+@pytest.fixture
+def service(template: Path, tmp_path: Path) -> Path:
+    """A service of release 1.0.0, committed."""
+    folder = tmp_path / "my service"
+    (folder / "gatehouse").mkdir(parents=True)
+    (folder / ".github/workflows").mkdir(parents=True)
+    (folder / ".copier-answers.yml").write_text(f"# x\n_commit: 1.0.0\n_src_path: {template}\n")
+    (folder / "gatehouse/one.py").write_text("one\n")
+    (folder / "gatehouse/manifest.sha256").write_text("aa  one.py\nbb  two.py\n")
+    (folder / ".github/workflows/ci.yml").write_text("old\n")
+    (folder / ".gitignore").write_text("ignored\n*.rej\n")
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "x")
+    return folder
+
+
+@pytest.fixture
+def check(service: Path) -> Check:
+    """Run the script as its user does, in the service's folder."""
+
+    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+        done = subprocess.run(command, cwd=service, capture_output=True, text=True)
+        assert "Traceback" not in done.stderr
+        return done
+
+    return call
+
+
+def set_answers(service: Path, **values: str) -> None:
+    path = service / ".copier-answers.yml"
+    for key, value in values.items():
+        path.write_text(re.sub(rf"(?m)^_{key}: .*$", f"_{key}: {value}", path.read_text()))
+
+
+def test_every_command_has_help_and_bad_usage_is_two(check: Check) -> None:
+    for command in ([], *([name] for name in ("waiting", "update", "judge", "verify"))):
+        assert check(*command, "--help").returncode == 0
+    for wrong in ([], ["nothing"], ["verify", "a", "b"], ["pull-request"]):
+        assert check(*wrong).returncode == 2
+
+
+# --- what waits
+
+
+def test_versions_sort_as_copiers(releases: Any) -> None:
+    names = ["2.0.0", "v0.10.0", "1.0.0rc1", "1.10.0", "v1.2", "1.0.0", "0.9", "2.0.0a1", "1.0.1"]
+    assert sorted(names, key=releases.number) == sorted(names, key=Version)
+    assert releases.number("v1.0") == releases.number("1.0.0") > releases.number("1.0.0rc1")
+    assert releases.number("1.0.0-5-gabc1234") == releases.number("1.0.0")
+    for none in ("7355619", "4cffff3", "HEAD", "", "nightly"):
+        assert releases.number(none) == ()
+
+
+def test_the_newest_release_waits_and_says_which_fix_holes(check: Check, template: Path) -> None:
+    done = check("waiting")
+    assert done.returncode == 3
+    assert "1.10.0 waits; this service has 1.0.0.\n" in done.stdout
+    assert "security holes (releases 1.10.0, 1.2.0)" in done.stdout
+    found = json.loads(check("waiting", "--json").stdout)
+    assert found["commit"] == git(template, "rev-parse", "1.10.0")
+    assert (found["waits"], found["tag"], found["source"]) == (True, "1.10.0", str(template))
+
+
+@pytest.mark.parametrize(
+    ("current", "expected"),
+    [
+        ("1.2.0", ["1.10.0"]),
+        ("v1.9.0-3-gabc1234", ["1.10.0"]),
+        ("4cffff3", ["1.10.0", "1.2.0", "1.0.0"]),
+        ("'1.0.0'", ["1.10.0", "1.2.0"]),
+        ("1.10.0", []),
+        ("2.0.0rc1", []),
+    ],
+)
+def test_only_what_comes_after_the_services_own_release_counts(
+    check: Check, service: Path, current: str, expected: list[str]
+) -> None:
+    set_answers(service, commit=current)
+    found = json.loads(check("waiting", "--json").stdout)
+    assert found["security"] == expected
+    assert found["waits"] == bool(expected)
+
+
+def test_an_annotated_tag_is_known_by_its_commit(check: Check, template: Path) -> None:
+    git(template, "tag", "-a", "1.11.0", "-m", "x")
+    found = json.loads(check("waiting", "--json").stdout)
+    assert (found["tag"], found["commit"]) == ("1.11.0", git(template, "rev-parse", "HEAD"))
+
+
+def test_a_release_without_a_changelog_is_not_called_harmless(check: Check, template: Path) -> None:
+    git(template, "rm", "-q", "CHANGELOG.md")
+    git(template, "commit", "-q", "-m", "x")
+    git(template, "tag", "1.11.0")
+    done = check("waiting")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "CHANGELOG.md" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "source", ["/nowhere", "https://u:secret@127.0.0.1:9/x", "--upload-pack=x"]
+)
+def test_a_template_out_of_reach_is_one_line_without_a_password(
+    check: Check, service: Path, source: str
+) -> None:
+    set_answers(service, src_path=source)
+    done = check("waiting")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("check_update: ")
+    assert "secret" not in done.stderr
+
+
+def test_a_template_that_does_not_answer_is_given_up(
+    releases: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(releases, "NETWORK", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"git://127.0.0.1:{silent.getsockname()[1]}/x.git"
+        with pytest.raises(releases.Trouble, match=r"within 0\.5 seconds"):
+            releases.newest(address)
+
+
+def test_copiers_short_names_are_known(releases: Any) -> None:
+    github = "https://github.com/a/b.git"
+    for short in ("gh:a/b", "gh:a/b.git", "gh:/a/b", f"git+{github}", github):
+        assert releases.address(short) == github
+    assert releases.address("gl:a/b") == "https://gitlab.com/a/b.git"
+    assert releases.address("git@github.com:a/b.git") == "git@github.com:a/b.git"
+
+
+# --- whether an update went in cleanly
+
+
+def test_a_clean_tree_has_no_conflict(check: Check, service: Path) -> None:
+    assert check("judge").returncode == 0
+    (service / "gatehouse/one.py").write_text("two\n=======\n  <<<<<<< indented\n")
+    (service / "gatehouse/new.bin").write_bytes(bytes(range(256)))
+    assert (check("judge").returncode, check("judge").stdout) == (0, "")
+
+
+def test_markers_rejects_and_unmerged_files_are_conflicts(check: Check, service: Path) -> None:
+    (service / "gatehouse/one.py").write_text("<<<<<<< before updating\na\n=======\nb\n")
+    (service / "new ünï.txt").write_text("a\n>>>>>>> after updating\n")
+    (service / "gatehouse/two.py.rej").write_text("x\n")  # ignored by git
+    git(service, "checkout", "-q", "-b", "other")
+    (service / ".gitignore").write_text("theirs\n")
+    git(service, "commit", "-q", "-m", "x", ".gitignore")
+    git(service, "checkout", "-q", "main")
+    (service / ".gitignore").write_text("ours\n")
+    git(service, "commit", "-q", "-m", "x", ".gitignore")
+    with pytest.raises(subprocess.CalledProcessError):
+        git(service, "merge", "-q", "other")
+    (service / ".gitignore").write_text("settled, but not for git\n")
+    done = check("judge")
+    assert done.returncode == 3
+    assert done.stdout.splitlines() == [
+        f"Conflict: {name}"
+        for name in (".gitignore", "gatehouse/one.py", "gatehouse/two.py.rej", "new ünï.txt")
+    ]
+
+
+def test_a_service_in_a_folder_of_a_repository_is_judged_by_its_own_files(
+    check: Check, service: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(service / ".git")
+    git(tmp_path, "init", "-q")
+    (tmp_path / "elsewhere").write_text("x\n")
+    git(tmp_path, "add", "elsewhere", service.name)
+    git(tmp_path, "commit", "-q", "-m", "x")
+    (tmp_path / "elsewhere").write_text("<<<<<<< not ours\n")
+    assert check("judge").returncode == 0
+    (service / "gatehouse/one.py").write_text(">>>>>>> after updating\n")
+    assert check("judge").stdout == "Conflict: gatehouse/one.py\n"
+
+
+# --- the update and its pull request
+
+
+@pytest.fixture
+def copier(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """In Copier's place: writes down what it was called with; updates the answers."""
+    script = tmp_path / "bin/copier"
+    script.parent.mkdir()
+    script.write_text(
+        f'#!/bin/sh\nfor one; do echo "$one"; done > "{tmp_path}/called"\n'
+        "sed -i s/1.0.0/1.10.0/ .copier-answers.yml\n"
+        "sed -i s/aa/cc/ gatehouse/manifest.sha256\n"
+        'test ! -f fails || exit 4\ntest ! -f marker || cat marker > "gatehouse/one.py"\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path / "called"
+
+
+def test_an_update_leaves_owned_files_alone_and_names_what_they_miss(
+    check: Check, service: Path, copier: Path
+) -> None:
+    owned = "# mine\n\ngatehouse/one.py\n /gatehouse/two.py \n"
+    (service / "gatehouse/owned.txt").write_text(owned)
+    done = check("update", "--vcs-ref", "1.10.0")
+    assert done.returncode == 0
+    assert copier.read_text().splitlines() == [
+        *("update", "--defaults", "--exclude=/gatehouse/one.py", "--exclude=/gatehouse/two.py"),
+        "--vcs-ref=1.10.0",
+    ]
+    assert "--trust" not in copier.read_text()
+    assert "changes gatehouse/one.py, which is yours" in done.stdout
+    assert "two.py" not in done.stdout
+
+
+def test_a_failed_update_is_one_and_conflicts_are_three(
+    check: Check, service: Path, copier: Path
+) -> None:
+    (service / "marker").write_text("<<<<<<< before updating\n")
+    assert check("update").returncode == 3
+    (service / "fails").touch()
+    assert check("update").returncode == 1
+
+
+def test_a_pull_request_says_security_and_what_there_is_to_do(
+    check: Check, service: Path, template: Path
+) -> None:
+    set_answers(service, commit="1.10.0")
+    done = check("pull-request", "--tests=passed")
+    assert done.returncode == 0
+    title, blank, *body = done.stdout.splitlines()
+    assert (title, blank) == ("Security: update Gatehouse from 1.0.0 to 1.10.0", "")
+    text = "\n".join(body)
+    assert "releases 1.10.0, 1.2.0" in text
+    assert "The tests passed." in text
+    assert "UPGRADING.md of the template" in text
+    assert "Conflicts" not in text
+    assert check("pull-request", "--tests=failed").returncode == 3
+
+
+def test_a_pull_request_without_a_fix_does_not_say_so(check: Check, service: Path) -> None:
+    set_answers(service, commit="1.2.0")
+    git(service, "commit", "-qam", "x")
+    set_answers(service, commit="v1.9.0")
+    done = check("pull-request", "--tests=passed")
+    assert done.stdout.startswith("Update Gatehouse from 1.2.0 to v1.9.0\n")
+    assert "ecurity" not in done.stdout
+
+
+def test_a_pull_request_with_conflicts_says_so_and_is_no_success(
+    check: Check, service: Path
+) -> None:
+    set_answers(service, commit="1.10.0")
+    (service / "gatehouse/one.py").write_text("<<<<<<< before updating\n")
+    done = check("pull-request", "--tests=failed")
+    assert done.returncode == 3
+    assert "## Conflicts" in done.stdout
+    assert "- `gatehouse/one.py`" in done.stdout
+    assert "The tests were not run" in done.stdout
+
+
+def test_workflows_that_may_not_be_pushed_are_in_the_text_as_a_patch(
+    check: Check, service: Path
+) -> None:
+    set_answers(service, commit="1.10.0")
+    workflows = service / ".github/workflows"
+    assert check("pull-request", "--tests=passed", "--withhold-workflows").returncode == 0
+    (workflows / "ci.yml").write_text("new\n")
+    (workflows / "more.yml").write_text("more\n")
+    done = check("pull-request", "--tests=passed", "--withhold-workflows")
+    assert done.returncode == 3
+    assert git(service, "status", "--porcelain") == "M .copier-answers.yml"
+    (patch,) = re.findall(r"^~{7}diff\n(.+?)^~{7}$", done.stdout, re.DOTALL | re.MULTILINE)
+    (service / "a.patch").write_text(patch)
+    git(service, "apply", "a.patch")
+    assert (workflows / "ci.yml").read_text() == "new\n"
+    assert (workflows / "more.yml").read_text() == "more\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("gh:a/b", "https://github.com/a/b/blob/1.0.0/UPGRADING.md"),
+        ("https://u:secret@github.com/a/b", "https://github.com/a/b/blob/1.0.0/UPGRADING.md"),
+        ("git@gitlab.com:a/b.git", "https://gitlab.com/a/b/-/blob/1.0.0/UPGRADING.md"),
+    ],
+)
+def test_links_lead_to_the_release(
+    releases: Any, monkeypatch: pytest.MonkeyPatch, source: str, place: str
+) -> None:
+    spec = spec_from_file_location("check_update", SCRIPT)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.page(source, "1.0.0", "UPGRADING.md") == f"[UPGRADING.md]({place})"
+
+
+# --- who signed it
+
+SIGNED = pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not installed")
+
+
+@pytest.fixture
+def signers(tmp_path: Path, template: Path) -> Path:
+    """Two throw-away keys, and a file that allows the first."""
+    for name in ("key", "other"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
+        subprocess.run(command, check=True)
+    kind, key, *_ = (tmp_path / "key.pub").read_text().split()
+    (tmp_path / "signers").write_text(f'releases@example.com namespaces="git" {kind} {key}\n')
+    return tmp_path / "signers"
+
+
+def sign(template: Path, tag: str, key: str = "key") -> None:
+    options = ["-c", "gpg.format=ssh", "-c", f"user.signingkey={template.parent / key}"]
+    git(template, *options, "tag", "-s", tag, "-m", f"Release {tag}")
+
+
+@SIGNED
+def test_a_signed_release_gives_the_commit_to_take(
+    check: Check, template: Path, signers: Path
+) -> None:
+    sign(template, "1.11.0")
+    done = check("verify", template, "1.11.0", "--signers", signers)
+    assert done.returncode == 0
+    assert done.stdout.strip() == git(template, "rev-parse", "1.11.0^{commit}")
+    assert done.stdout.strip() == json.loads(check("waiting", "--json").stdout)["commit"]
+    assert "Good signature" in done.stderr
+
+
+def refused(check: Check, template: Path, tag: str, signers: Path) -> str:
+    done = check("verify", template, tag, "--signers", signers)
+    assert (done.returncode, done.stdout) == (1, "")
+    return done.stderr
+
+
+@SIGNED
+def test_a_release_without_a_good_signature_is_refused(
+    check: Check, template: Path, signers: Path
+) -> None:
+    git(template, "tag", "-a", "1.11.0", "-m", "unsigned")
+    sign(template, "1.12.0", "other")
+    for tag in ("1.10.0", "1.11.0", "1.12.0"):
+        assert f"{tag} is NOT signed" in refused(check, template, tag, signers)
+    assert refused(check, template, "9.9.9", signers)
+    assert "no file" in refused(check, template, "1.12.0", signers.with_name("nothing"))
+    signers.write_text("")
+    sign(template, "1.13.0")
+    assert "NOT signed" in refused(check, template, "1.13.0", signers)
+
+
+@SIGNED
+def test_a_tag_that_was_moved_is_refused(check: Check, template: Path, signers: Path) -> None:
+    sign(template, "1.11.0")
+    git(template, "commit", "-q", "--allow-empty", "-m", "evil")
+    # To another commit; the old signature on a newer name; a tag of a signed tag.
+    git(template, "tag", "-f", "1.10.0")
+    git(template, "update-ref", "refs/tags/9.0.0", git(template, "rev-parse", "1.11.0"))
+    git(template, "tag", "-a", "9.1.0", "-m", "x", "1.11.0")
+    assert "NOT signed" in refused(check, template, "1.10.0", signers)
+    assert "NOT what was signed" in refused(check, template, "9.0.0", signers)
+    assert "NOT signed" in refused(check, template, "9.1.0", signers)
+    # A changed object keeps its signature, which then is no good.
+    raw = git(template, "cat-file", "tag", "1.11.0").replace("Release", "Melease") + "\n"
+    made = git(template, "hash-object", "-t", "tag", "-w", "--stdin", stdin=raw)
+    git(template, "update-ref", "refs/tags/1.11.0", made)
+    assert "NOT signed" in refused(check, template, "1.11.0", signers)
+
+
+@SIGNED
+def test_a_branch_of_the_same_name_changes_nothing(
+    check: Check, template: Path, signers: Path
+) -> None:
+    sign(template, "1.11.0")
+    commit = git(template, "rev-parse", "1.11.0^{commit}")
+    git(template, "commit", "-q", "--allow-empty", "-m", "evil")
+    git(template, "branch", "1.11.0")
+    assert check("verify", template, "1.11.0", "--signers", signers).stdout.strip() == commit

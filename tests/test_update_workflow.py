@@ -1,0 +1,270 @@
+"""The weekly workflow and Renovate's file of a service: their rights, and their steps when run."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rendering import CHOICES, commit_all, git, render, replace
+
+NEXT = "99.0.0"
+EDITED = "gatehouse/src/gatehouse/text.py"
+BRANCH = "gatehouse-update"
+OWN_TOKEN = "secrets.UPDATE_TOKEN"
+
+STUBS = {
+    "pipx": "exit 0",
+    "uvx": f'test "$1 $2 $3" = "--from copier>=9.19 copier"; shift 3\n'
+    f'exec "{sys.executable}" -m copier "$@"',
+    # uv and pytest are tried elsewhere; `tests-fail` in the service makes these fail.
+    "uv": 'echo "uv $*" >> "$CALLS"\ntest ! -f tests-fail || test "$1" != run',
+    "gh": """echo "gh $*" >> "$CALLS"
+case "$1 $2" in
+"pr list") cat "$OPEN" ;;
+"pr create") echo 7 > "$OPEN" ;;
+esac
+for one; do last=$one; done
+test ! -f "$last" || cp "$last" "$BODY"
+""",
+}
+
+
+@pytest.fixture(scope="session")
+def next_version(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template with a later release: a security fix in the core, and a workflow changed."""
+    folder = tmp_path_factory.mktemp("next") / "template"
+    git(template, "clone", "--quiet", str(template), str(folder))
+    core = folder / "template" / EDITED
+    core.write_text(core.read_text() + "\n# A fix.\n")
+    changes = folder / "CHANGELOG.md"
+    replace(changes, "## [Unreleased]", f"## [Unreleased]\n\n## [{NEXT}]\n\n### Security\n\n- x")
+    commit_all(folder, NEXT)
+    workflows = folder / "template/{% if with_github %}.github{% endif %}/workflows"
+    replace(workflows / "update.yml", "name: update", "# Changed.\nname: update")
+    commit_all(folder, "99.1.0")
+    return folder
+
+
+class Runner:
+    """Runs the steps of the workflow's jobs as GitHub does, in clones of a service's repository."""
+
+    def __init__(self, folder: Path, template: Path) -> None:
+        self.folder = folder
+        self.origin = render(template, folder / "service", version="0.1.0")
+        commit_all(self.origin)
+        git(self.origin, "config", "receive.denyCurrentBranch", "ignore")
+        self.workflow: dict[str, Any] = yaml.safe_load(
+            (self.origin / ".github/workflows/update.yml").read_text()
+        )
+        self.calls, self.open, self.body = (folder / name for name in ("calls", "open", "body"))
+        self.open.touch()
+        tools = folder / "bin"
+        tools.mkdir()
+        for name, script in STUBS.items():
+            (tools / name).write_text(f"#!/bin/bash\nset -e\n{script}\n")
+            (tools / name).chmod(0o755)
+        (tools / "python3").symlink_to(sys.executable)
+        self.values: dict[str, str] = {}
+
+    def run(self, *, token: str = "") -> str:
+        """One run; gives the step that failed it, or nothing."""
+        self.calls.write_text("")
+        self.values = {f"{OWN_TOKEN} || github.token": token or "weak"}
+        self.values[f"{OWN_TOKEN} != ''"] = "true" if token else "false"
+        if failed := self.job("try"):
+            return failed
+        for name, value in self.workflow["jobs"]["try"]["outputs"].items():
+            self.values[f"needs.try.outputs.{name}"] = self.value(value)
+        if self.values["needs.try.outputs.waits"] != "2":
+            return ""
+        passed = self.values["needs.try.outputs.tests"] == "success"
+        tests = "needs.try.outputs.tests == 'success' && 'passed' || 'failed'"
+        self.values[tests] = "passed" if passed else "failed"
+        return self.job("propose")
+
+    def job(self, name: str) -> str:
+        clone = self.folder / f"{name}-{len(list(self.folder.iterdir()))}"
+        git(self.folder, "clone", "--quiet", str(self.origin), str(clone))
+        temporary = clone.with_suffix(".tmp")
+        temporary.mkdir()
+        for step in self.workflow["jobs"][name]["steps"]:
+            if "run" not in step or not self.wanted(step.get("if", "")):
+                continue
+            output = temporary / "output"
+            output.write_text("")
+            variables = {key: self.value(str(text)) for key, text in step.get("env", {}).items()}
+            done = subprocess.run(
+                ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+                cwd=clone,
+                env={
+                    **os.environ,
+                    **variables,
+                    "PATH": f"{self.folder / 'bin'}:/usr/bin:/bin",
+                    "CALLS": str(self.calls),
+                    "OPEN": str(self.open),
+                    "BODY": str(self.body),
+                    "RUNNER_TEMP": str(temporary),
+                    "GITHUB_OUTPUT": str(output),
+                    "GITHUB_STEP_SUMMARY": str(temporary / "summary"),
+                },
+                capture_output=True,
+                text=True,
+            )
+            print(done.stdout + done.stderr)
+            key = f"steps.{step.get('id')}"
+            for line in output.read_text().splitlines():
+                self.values[f"{key}.outputs.{line.partition('=')[0]}"] = line.partition("=")[2]
+            self.values[f"{key}.outcome"] = "failure" if done.returncode else "success"
+            if done.returncode and not step.get("continue-on-error"):
+                return str(step.get("id", "last"))
+        return ""
+
+    def value(self, text: str) -> str:
+        return re.sub(r"\$\{\{ (.+?) \}\}", lambda found: self.values.get(found[1], ""), text)
+
+    def wanted(self, condition: str) -> bool:
+        if not condition:
+            return True
+        name, sign, value = condition.split()
+        return (self.values.get(name, "") == value.strip("'")) == (sign == "==")
+
+    def proposed(self) -> str:
+        """The title on the branch."""
+        return git(self.origin, "log", "-1", "--format=%s", BRANCH).strip()
+
+
+@pytest.fixture
+def runner(next_version: Path, tmp_path: Path) -> Runner:
+    folder = tmp_path / "template"
+    git(next_version, "clone", "--quiet", str(next_version), str(folder))
+    git(folder, "tag", "-d", "99.1.0")
+    return Runner(tmp_path, folder)
+
+
+def test_rights_are_few_and_nothing_is_put_into_a_shell(default_render: Path) -> None:
+    workflow = yaml.safe_load((default_render / ".github/workflows/update.yml").read_text())
+    checks = yaml.safe_load((default_render / ".github/workflows/ci.yml").read_text())
+    known = {step["uses"] for step in checks["jobs"]["checks"]["steps"] if "uses" in step}
+    assert workflow["permissions"] == {}
+    assert workflow["concurrency"]
+    assert {name: job["permissions"] for name, job in workflow["jobs"].items()} == {
+        "try": {"contents": "read"},
+        "propose": {"contents": "write", "pull-requests": "write"},
+    }
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 20
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", "")
+            assert "--trust" not in step.get("run", "")
+            if "uses" in step:
+                assert step["uses"] in known
+                assert step["with"]["persist-credentials"] is False
+    # The new release's own code runs where there is no token.
+    assert not [step for step in workflow["jobs"]["try"]["steps"] if "TOKEN" in str(step)]
+    assert "uv run" not in str(workflow["jobs"]["propose"])
+
+
+def test_renovate_takes_the_template_alone_and_trusts_nothing(default_render: Path) -> None:
+    settings = json.loads((default_render / ".github/renovate.json").read_text())
+    assert settings["enabledManagers"] == ["copier"]
+    assert settings["ignoreScripts"] is True
+
+
+def test_neither_is_there_without_github(plain_template: Path, tmp_path: Path) -> None:
+    folder = render(plain_template, tmp_path, CHOICES["sqlite-none-none"])
+    assert not (folder / ".github").exists()
+
+
+@pytest.mark.slow
+def test_a_release_that_waits_becomes_a_pull_request(runner: Runner) -> None:
+    assert runner.run() == ""
+    assert runner.proposed() == f"Security: update Gatehouse from 0.1.0 to {NEXT}"
+    assert git(runner.origin, "show", f"{BRANCH}:{EDITED}").endswith("# A fix.\n")
+    calls = runner.calls.read_text()
+    assert "uv run pytest\n" in calls
+    assert f"gh pr create --draft --head {BRANCH} --title Security: update" in calls
+    assert f"gh pr ready {BRANCH}\n" in calls
+    assert "The tests passed." in runner.body.read_text()
+    assert "UPGRADING.md" in runner.body.read_text()
+    assert runner.run() == ""  # a week later
+    assert "gh pr edit 7" in runner.calls.read_text()
+    assert "gh pr create" not in runner.calls.read_text()
+    assert git(runner.origin, "rev-parse", f"{BRANCH}~") == git(runner.origin, "rev-parse", "main")
+    git(runner.origin, "merge", "--quiet", BRANCH)
+    assert runner.run() == ""
+    assert runner.calls.read_text() == ""
+
+
+@pytest.mark.slow
+def test_a_conflict_is_a_draft_and_ends_red(runner: Runner) -> None:
+    edited = runner.origin / EDITED
+    edited.write_text(edited.read_text() + "# Mine.\n")
+    commit_all(runner.origin)
+    assert runner.run() == "last"
+    calls = runner.calls.read_text()
+    assert "uv run" not in calls
+    assert "gh pr create --draft" in calls
+    assert f"gh pr ready --undo {BRANCH}" in calls
+    assert f"- `{EDITED}`" in runner.body.read_text()
+    assert "<<<<<<< before updating" in git(runner.origin, "show", f"{BRANCH}:{EDITED}")
+
+
+@pytest.mark.slow
+def test_failed_tests_are_a_draft_and_end_red(runner: Runner) -> None:
+    (runner.origin / "tests-fail").touch()
+    commit_all(runner.origin)
+    assert runner.run() == "last"
+    assert "The tests failed." in runner.body.read_text()
+
+
+@pytest.mark.slow
+def test_a_branch_with_commits_of_the_owner_is_left_alone(runner: Runner) -> None:
+    runner.run()
+    git(runner.origin, "checkout", "--quiet", BRANCH)
+    commit_all(runner.origin)
+    mine = git(runner.origin, "rev-parse", BRANCH)
+    git(runner.origin, "checkout", "--quiet", "main")
+    assert runner.run() == "propose"
+    assert git(runner.origin, "rev-parse", BRANCH) == mine
+    runner.open.write_text("")  # closed without merging
+    assert runner.run() == ""
+    assert git(runner.origin, "rev-parse", BRANCH) != mine
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("token", ["", "strong"])
+def test_a_changed_workflow_goes_in_only_by_a_token_that_may(
+    next_version: Path, tmp_path: Path, token: str
+) -> None:
+    folder = tmp_path / "template"
+    git(next_version, "clone", "--quiet", str(next_version), str(folder))
+    runner = Runner(tmp_path, folder)
+    assert runner.run(token=token) == ("" if token else "last")
+    changed = git(runner.origin, "diff", "--name-only", "main", BRANCH).splitlines()
+    assert (".github/workflows/update.yml" in changed) == bool(token)
+    assert ("+# Changed." in runner.body.read_text()) == (not token)
+
+
+@pytest.mark.slow
+def test_only_a_signed_release_is_taken_where_signers_are_named(
+    runner: Runner, tmp_path: Path
+) -> None:
+    (runner.origin / ".github/template_signers").write_text("")
+    commit_all(runner.origin)
+    assert runner.run() == "look"
+    assert runner.calls.read_text() == ""
+    template = tmp_path / "template"
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    kind, public, *_ = key.with_suffix(".pub").read_text().split()
+    (runner.origin / ".github/template_signers").write_text(f"a@example.com {kind} {public}\n")
+    commit_all(runner.origin)
+    signing = ["-c", "gpg.format=ssh", "-c", f"user.signingkey={key}"]
+    git(template, *signing, "tag", "-f", "-s", NEXT, "-m", "x", f"{NEXT}^{{commit}}")
+    assert runner.run() == ""
+    assert NEXT in runner.proposed()
