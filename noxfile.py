@@ -15,7 +15,10 @@ import nox
 ROOT = Path(__file__).parent
 CORE = ROOT / "template" / "gatehouse"
 PYTHONS = ("3.11", "3.12", "3.13")
-UPDATES = ("test_update.py", "test_own_code.py", "test_releases.py")
+UPDATES = (
+    *("test_update.py", "test_own_code.py", "test_releases.py"),
+    *("test_taking_over.py", "test_update_workflow.py", "test_check_release.py"),
+)
 MUTATIONS = "test_mutations.py"
 DATABASES = ("sqlite", "postgresql")
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
@@ -94,6 +97,7 @@ def lint(session: nox.Session) -> None:
     workflows = sorted(str(path) for path in (rendered / ".github" / "workflows").glob("*.yml"))
     check = ("check-jsonschema", "--builtin-schema")
     session.run(*check, "vendor.github-workflows", *workflows)
+    session.run(*check, "vendor.renovate", str(rendered / ".github" / "renovate.json"))
     session.run(*check, "vendor.compose-spec", str(rendered / "compose.yaml"))
 
 
@@ -104,6 +108,7 @@ def types(session: nox.Session) -> None:
     session.install("-e", f"{CORE}[testing]")
     with session.chdir(CORE):
         session.run("mypy")
+        session.run("mypy", "check_update.py", "template_releases.py")
         session.run("mypy", "tests")
     session.run("mypy", "noxfile.py", "hooks", "benchmarks", "tests", "--exclude=tests/browser")
     session.run("mypy", "tests/browser")
@@ -127,7 +132,7 @@ def template(session: nox.Session) -> None:
     """The tests of the template: rendering, ownership, trust, quality of what is rendered."""
     install(session, "template")
     session.install("-e", f"{CORE}[testing]")
-    others = [f"--ignore=tests/{name}" for name in ("browser", MUTATIONS)]
+    others = [f"--ignore=tests/{name}" for name in ("browser", "matrix", MUTATIONS)]
     fast = ("-m", "not slow", "-n", "auto")
     session.run("pytest", "-q", *fast, *others, *session.posargs, env=OWN_ENVIRONMENT)
 
@@ -145,7 +150,7 @@ def update(session: nox.Session) -> None:
     """`copier update` over an edited service, with the service's own tests before and after."""
     install(session, "template")
     updates = [f"tests/{name}" for name in UPDATES]
-    session.run("pytest", "-q", *updates, *session.posargs, env=OWN_ENVIRONMENT)
+    session.run("pytest", "-q", "-n", "auto", *updates, *session.posargs, env=OWN_ENVIRONMENT)
 
 
 @nox.session
@@ -208,6 +213,13 @@ def browser(session: nox.Session) -> None:
     """The docs page in a real Chromium. Says so where there is none."""
     install(session, "browser")
     session.run("pytest", "-q", "-rs", "tests/browser", *session.posargs, env=OWN_ENVIRONMENT)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Refuse a version that would break services of an earlier one. `-- --final` when releasing."""
+    install(session, "template")
+    session.run("python", "hooks/check_release.py", *session.posargs)
 
 
 @nox.session

@@ -16,6 +16,8 @@ from trees import files, render
 from versions import order
 from write_manifest import manifest
 
+pytestmark = pytest.mark.slow
+
 RELEASES: dict[str, str] = tomllib.loads((REPOSITORY / "releases.toml").read_text())
 OLDEST, NEWEST = min(RELEASES, key=order), max(RELEASES, key=order)
 NEXT = "99.0.0"
