@@ -47,7 +47,7 @@ LAYERS = (
     },
     {"state"},
     {"guards", "rates", "problems", "openapi"},
-    {"hardening", "docs", "logs"},
+    {"request_limits", "hardening", "docs", "logs"},
     {"routes"},
     {"install"},
     {

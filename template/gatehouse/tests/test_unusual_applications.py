@@ -1,13 +1,13 @@
 """What an owner may build around the core: the guards, the answers and the log hold there too."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from fastapi import APIRouter, FastAPI, HTTPException, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -239,3 +239,28 @@ def test_the_server_s_own_lines_hold_no_token(
 
 def test_a_role_without_scopes_can_still_call(client: TestClient, sign_in: SignIn) -> None:
     assert sign_in(scopes=[]).get("/users/me").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b" " * 70_000, 413), ('{"title": "x"}'.encode("utf-16"), 400)]
+)
+def test_a_middleware_of_the_owners_does_not_change_a_refusal(
+    create_app: Callable[[], FastAPI], auth_key: str, body: bytes, status: int
+) -> None:
+    app = create_app()
+
+    @app.middleware("http")
+    async def pass_on(request: Request, call_next: Callable[[Request], Any]) -> Any:
+        return await call_next(request)
+
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(body), 1024):
+            yield body[start : start + 1024]
+
+    json_type = {"Content-Type": "application/json"}
+    with TestClient(app, raise_server_exceptions=False) as client:
+        answer = client.post("/auth/forgot-password", content=chunks(), headers=json_type)
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert client.post("/auth/forgot-password", json={"email": "x"}).status_code == 422

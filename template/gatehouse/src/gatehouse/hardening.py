@@ -1,4 +1,4 @@
-"""What holds for every answer: headers, request id, limits. Put around the finished application.
+"""What holds for every answer: headers, request id. Put around the finished application.
 
 A middleware inside the application does not see the answer to an unhandled exception: that one
 is sent by the layer outside all middleware. So this wraps the whole stack.
@@ -10,20 +10,16 @@ import re
 from collections.abc import Callable, Iterable
 from secrets import token_hex
 
-from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gatehouse.problems import NOTHING_HERE, TOO_LARGE, UNEXPECTED, problem
+from gatehouse.problems import NOTHING_HERE, UNEXPECTED, problem
 from gatehouse.refusal import StartRefused
 from gatehouse.request_ids import request_id
 from gatehouse.state import Gatehouse
 
 log = logging.getLogger("gatehouse.errors")
 
-MAX_BODY = 64 * 1024  # bytes
-MAX_HEADERS = 64 * 1024  # bytes; httptools, unlike h11, has no limit of its own
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 RawHeader = tuple[bytes, bytes]
@@ -149,65 +145,6 @@ class Hardening:
 def _refusable(scope: Scope) -> bool:
     """Whether the server lets an upgrade be answered in HTTP."""
     return "websocket.http.response" in (scope.get("extensions") or {})
-
-
-class Limits:
-    """Refuses what is too large or not UTF-8 before the application reads it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        size, has_body = 0, False
-        for name, value in scope["headers"]:
-            size += len(name) + len(value)
-            if name in _OF_A_BODY:
-                has_body = True
-        if size > MAX_HEADERS:
-            await problem(431, TOO_LARGE, _CLOSE)(scope, receive, send)
-        elif has_body:
-            await self._with_body(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-    async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        length = headers.get("content-length", "").lstrip("0")
-        if length and "transfer-encoding" in headers:
-            # RFC 9112 section 6.1: two lengths are how one request is smuggled inside another.
-            await problem(400, "The request has two lengths.", _CLOSE)(scope, receive, send)
-        elif length.isdigit() and int(length[:20]) > MAX_BODY:
-            await problem(413, TOO_LARGE, _CLOSE)(scope, receive, send)
-        else:
-            is_json = any("json" in given.lower() for given in headers.getlist("content-type"))
-            await self.app(scope, _checked(receive, is_json), send)
-
-
-_OF_A_BODY = (b"content-length", b"transfer-encoding")
-_CLOSE = {"Connection": "close"}  # the rest of the request is not read
-_NO_UTF8 = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
-
-
-def _checked(receive: Receive, is_json: bool) -> Receive:
-    """Limit a body as it streams, and refuse JSON in UTF-16 or UTF-32, which Python's parser
-    would accept (RFC 8259 section 8.1)."""
-    size = 0
-
-    async def checked() -> Message:
-        nonlocal size
-        message = await receive()
-        body = message.get("body", b"")
-        if is_json and (b"\x00" in body or (size == 0 and body.startswith(_NO_UTF8))):
-            raise HTTPException(400, "The body is not JSON in UTF-8.")
-        size += len(body)
-        if size > MAX_BODY:
-            raise HTTPException(413, TOO_LARGE, _CLOSE)
-        return message
-
-    return checked
 
 
 def _request_id(scope: Scope) -> bytes:

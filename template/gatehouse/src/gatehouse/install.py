@@ -15,7 +15,7 @@ from gatehouse.database import Database
 from gatehouse.docs import add_docs
 from gatehouse.errands import Terms
 from gatehouse.guards import check_routes
-from gatehouse.hardening import Hardening, Limits
+from gatehouse.hardening import Hardening
 from gatehouse.hooks import Hooks
 from gatehouse.key_file import read_key_file
 from gatehouse.keys import BadKey, KeyRing, read_keys
@@ -27,6 +27,7 @@ from gatehouse.passwords import Passwords
 from gatehouse.problems import add_problem_handlers
 from gatehouse.refusal import StartRefused
 from gatehouse.reloading import KeyReloader
+from gatehouse.request_limits import Limits
 from gatehouse.revocation import Revocation
 from gatehouse.routes import (
     accounts,
