@@ -154,6 +154,38 @@ def update(session: nox.Session) -> None:
 
 
 @nox.session
+def update_matrix(session: nox.Session) -> None:
+    """Each of some eighty edits of owners once, from the newest release. Writes its table."""
+    matrix(session, "fast")
+
+
+@nox.session
+def update_full(session: nox.Session) -> None:
+    """The same over all versions, ways and answers, for an hour. Writes its table."""
+    matrix(session, "full")
+
+
+def matrix(session: nox.Session, size: str) -> None:
+    """Run the update matrix; then its table is in docs/updates.md, whatever it says."""
+    install(session, "template")
+    session.install("-e", f"{CORE}[testing]")
+    results = Path(session.create_tmp()).resolve() / "matrix"
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir()
+    environment = {**OWN_ENVIRONMENT, "MATRIX": size, "MATRIX_RESULTS": str(results)}
+    speed = "tests/matrix/test_speed.py"
+    with session.chdir(ROOT):
+        tests = ("pytest", "-q", "-n", "auto", "tests/matrix", f"--deselect={speed}")
+        paths = os.pathsep.join((str(ROOT / "tests"), str(ROOT / "hooks")))
+        table = ("python", "-m", "matrix.table", str(results), "docs/updates.md")
+        try:
+            session.run(*tests, *session.posargs, env=environment)
+        finally:
+            session.run(*table, env={**OWN_ENVIRONMENT, "PYTHONPATH": paths})
+        session.run("pytest", "-q", "-s", speed, env=environment)
+
+
+@nox.session
 @nox.parametrize("combination", COMBINATIONS, ids=COMBINATIONS)
 def render(session: nox.Session, combination: str) -> None:
     """Render, install, run the generated tests, serve, and log in over HTTP as a client would."""

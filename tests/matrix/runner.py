@@ -1,0 +1,74 @@
+"""One case: an old service, an owner's edit, an update, and the judgement."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rendering import files_of, git, run_copier
+
+from matrix.history import ANSWERS, NEXT, History
+from matrix.judging import conflicts_in, judge
+from matrix.model import Edit, Outcome
+
+
+def applies(edit: Edit, version: str, answers: str) -> bool:
+    """Whether an owner of this service could have made the edit at all."""
+    chosen = ANSWERS[answers]
+    absent = {
+        *(("Dockerfile", "compose.yaml", ".dockerignore") if chosen.get("containers") == "none"
+          else ()),
+        *((".github/workflows/ci.yml",) if chosen.get("ci") == "none" else ()),
+    }  # fmt: skip
+    known = [int(part) for part in version.split(".")] >= [int(x) for x in edit.since.split(".")]
+    return known and not absent.intersection(edit.needs)
+
+
+def commit(service: Path) -> None:
+    """Everything in the repository, which may begin above the service."""
+    git(service, "add", "--all", ":/")
+    git(service, "commit", "--quiet", "--allow-empty", "--message=test")
+
+
+def update(service: Path, outcome: Outcome, version: str = "") -> None:
+    """As the owner does: no trust, no version unless one on the way. Notes what is amiss."""
+    reference = [f"--vcs-ref={version}"] if version else []
+    done = run_copier("update", "--defaults", *reference, cwd=service)
+    if done.returncode:
+        outcome.wrong.append(f"copier update: exit code {done.returncode}: {done.stderr[-800:]}")
+    outcome.conflicts += conflicts_in(service, outcome)
+
+
+def run_case(
+    history: History, versions: Sequence[str], edit: Edit, answers: str, *, twice: bool = True
+) -> Outcome:
+    """From the first version through the others to the next one. `answers` names a set."""
+    outcome = Outcome(edit.name, edit.category, [*versions, NEXT], answers)
+    base = history.base(versions[0], answers)
+    package = ANSWERS[answers].get("package_name") or next((base / "src").iterdir()).name
+    with tempfile.TemporaryDirectory(prefix="matrix-") as folder:
+        service = Path(folder, "repository", "service")
+        shutil.copytree(base, service, symlinks=True)
+        edit.apply(service, package)
+        commit(service)
+        before = files_of(service)
+        for version in (*versions[1:], ""):
+            update(service, outcome, version)
+            if outcome.conflicts or outcome.wrong:
+                break  # from here on the owner resolves
+            if version:
+                commit(service)
+        reached = version or NEXT
+        fresh = files_of(history.base(reached, answers))
+        judge(service, edit, outcome, before, files_of(base), fresh, reached)
+        if twice and not outcome.conflicts and not outcome.faults:
+            check_a_second_update(service, outcome)
+    return outcome
+
+
+def check_a_second_update(service: Path, outcome: Outcome) -> None:
+    commit(service)
+    update(service, outcome)
+    changed = git(service, "status", "--porcelain").splitlines()
+    if changed:
+        outcome.wrong.append(f"a second update changes {changed}")

@@ -1,0 +1,90 @@
+"""Every edit over versions and answers. `MATRIX=full` takes all; else each edit once."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from matrix.edits import EDITS
+from matrix.history import ANSWERS, NEWEST, RELEASES, History
+from matrix.lived_in import LIVED_IN
+from matrix.model import CORE, EXTENSION, MERGED
+from matrix.recording import FULL, record
+from matrix.runner import applies, commit, run_case
+
+Case = tuple[str, tuple[str, ...], str]
+
+# What is known to go wrong, and counted in the table all the same.
+KNOWN = {
+    "core_binary_replaced": "Copier merges by a text diff: an edited binary file of ours is "
+    "replaced, and nothing says so",
+}
+
+
+def paths() -> Iterator[tuple[str, ...]]:
+    """From each release: straight to the next version, and through every release between."""
+    versions = tuple(RELEASES)
+    for number, version in enumerate(versions):
+        yield (version,)
+        if versions[number + 1 :]:
+            yield versions[number:]
+
+
+def cases() -> Iterator[Case]:
+    for number, (name, edit) in enumerate(EDITS.items()):
+        if not FULL and name in LIVED_IN:
+            continue  # test_lived_in.py makes and checks each of these, in one service
+        ways = list(paths()) if FULL else [(NEWEST,)]
+        for way in ways:
+            if applies(edit, way[0], "defaults"):
+                yield name, way, "defaults"
+        for other, answers in enumerate(list(ANSWERS)[1:] if FULL else []):
+            way = ways[(number // 3 + other) % len(ways)]
+            if (number + other) % 3 == 0 and applies(edit, way[0], answers):
+                yield name, way, answers
+
+
+def named(case: Case) -> str:
+    return f"{case[0]}-{'-'.join(case[1])}-{list(ANSWERS).index(case[2])}"
+
+
+@pytest.mark.parametrize("case", [
+    pytest.param(
+        case,
+        id=named(case),
+        marks=[pytest.mark.xfail(reason=KNOWN[case[0]], strict=True)] if case[0] in KNOWN else [],
+    )
+    for case in cases()
+])  # fmt: skip
+def test_an_edit_survives_and_the_fix_arrives(history: History, case: Case) -> None:
+    name, way, answers = case
+    # A second update takes as long as the first: on a fast run, after every fifth edit.
+    twice = FULL or list(EDITS).index(name) % 5 == 0
+    outcome = run_case(history, way, EDITS[name], answers, twice=twice)
+    record(outcome)
+    assert outcome.faults == []
+
+
+def test_there_are_edits_of_every_kind() -> None:
+    assert len(EDITS) >= 40
+    assert {edit.category for edit in EDITS.values()} == {EXTENSION, MERGED, CORE}
+
+
+@pytest.mark.parametrize("name", EDITS if FULL else ())
+def test_a_check_tells_the_edit_from_its_absence(history: History, name: str) -> None:
+    """Else it would judge nothing."""
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    edit = EDITS[name]
+    if not applies(edit, NEWEST, "defaults"):
+        pytest.skip("no release has it yet")
+    base = history.base(NEWEST, "defaults")
+    with tempfile.TemporaryDirectory() as folder:
+        service = Path(folder, "repository", "service")
+        shutil.copytree(base, service, symlinks=True)
+        with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the check meets
+            edit.check(service)
+        edit.apply(service, "demo_service")
+        commit(service)
+        edit.check(service)
