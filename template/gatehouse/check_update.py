@@ -130,7 +130,9 @@ def pull_request(tests: str, *, withhold_workflows: bool) -> int:
     if left:
         print("\n## Conflicts\n\nDo not merge before these are settled on this branch:\n")
         print("\n".join(f"- `{name}`" for name in left))
-        print("\nBetween `<<<<<<<` and `=======` stands your text, from there to `>>>>>>>` ours.")
+        print(
+            f"\nBetween `{'<' * 7}` and `{'=' * 7}` stands your text, from there to `{'>' * 7}` ours."
+        )
         print("In a core file (`gatehouse/`) take ours first; put your edit back if it is needed.")
     if owing:
         print("\n## Yours\n\nThe release changes these; bring the change over by hand:\n")

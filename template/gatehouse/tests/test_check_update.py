@@ -23,6 +23,8 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("git"), reason="git is not installed"),
 ]
 
+LEFT, RIGHT = "<" * 7, ">" * 7  # spelt so, lest this file seem to hold a conflict
+
 CHANGES = """# Changelog
 
 ## [Unreleased]
@@ -229,14 +231,14 @@ def test_copiers_short_names_are_known(releases: Any) -> None:
 
 def test_a_clean_tree_has_no_conflict(check: Check, service: Path) -> None:
     assert check("judge").returncode == 0
-    (service / "gatehouse/one.py").write_text("two\n=======\n  <<<<<<< indented\n")
+    (service / "gatehouse/one.py").write_text(f"two\n=======\n  {LEFT} indented\n")
     (service / "gatehouse/new.bin").write_bytes(bytes(range(256)))
     assert (check("judge").returncode, check("judge").stdout) == (0, "")
 
 
 def test_markers_rejects_and_unmerged_files_are_conflicts(check: Check, service: Path) -> None:
-    (service / "gatehouse/one.py").write_text("<<<<<<< before updating\na\n=======\nb\n")
-    (service / "new ünï.txt").write_text("a\n>>>>>>> after updating\n")
+    (service / "gatehouse/one.py").write_text(f"{LEFT} before updating\na\n=======\nb\n")
+    (service / "new ünï.txt").write_text(f"a\n{RIGHT} after updating\n")
     (service / "gatehouse/two.py.rej").write_text("x\n")  # ignored by git
     git(service, "checkout", "-q", "-b", "other")
     (service / ".gitignore").write_text("theirs\n")
@@ -263,9 +265,9 @@ def test_a_service_in_a_folder_of_a_repository_is_judged_by_its_own_files(
     (tmp_path / "elsewhere").write_text("x\n")
     git(tmp_path, "add", "elsewhere", service.name)
     git(tmp_path, "commit", "-q", "-m", "x")
-    (tmp_path / "elsewhere").write_text("<<<<<<< not ours\n")
+    (tmp_path / "elsewhere").write_text(f"{LEFT} not ours\n")
     assert check("judge").returncode == 0
-    (service / "gatehouse/one.py").write_text(">>>>>>> after updating\n")
+    (service / "gatehouse/one.py").write_text(f"{RIGHT} after updating\n")
     assert check("judge").stdout == "Conflict: gatehouse/one.py\n"
 
 
@@ -307,7 +309,7 @@ def test_an_update_leaves_owned_files_alone_and_names_what_they_miss(
 def test_a_failed_update_is_one_and_conflicts_are_three(
     check: Check, service: Path, copier: Path
 ) -> None:
-    (service / "marker").write_text("<<<<<<< before updating\n")
+    (service / "marker").write_text(f"{LEFT} before updating\n")
     assert check("update").returncode == 3
     (service / "fails").touch()
     assert check("update").returncode == 1
@@ -342,7 +344,7 @@ def test_a_pull_request_with_conflicts_says_so_and_is_no_success(
     check: Check, service: Path
 ) -> None:
     set_answers(service, commit="1.10.0")
-    (service / "gatehouse/one.py").write_text("<<<<<<< before updating\n")
+    (service / "gatehouse/one.py").write_text(f"{LEFT} before updating\n")
     done = check("pull-request", "--tests=failed")
     assert done.returncode == 3
     assert "## Conflicts" in done.stdout
