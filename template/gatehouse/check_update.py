@@ -130,9 +130,8 @@ def pull_request(tests: str, *, withhold_workflows: bool) -> int:
     if left:
         print("\n## Conflicts\n\nDo not merge before these are settled on this branch:\n")
         print("\n".join(f"- `{name}`" for name in left))
-        print(
-            f"\nBetween `{'<' * 7}` and `{'=' * 7}` stands your text, from there to `{'>' * 7}` ours."
-        )
+        left_mark, right_mark = "<" * 7, ">" * 7  # lest this file seem to hold a conflict
+        print(f"\nAfter `{left_mark}` stands your text, before `{right_mark}` stands ours.")
         print("In a core file (`gatehouse/`) take ours first; put your edit back if it is needed.")
     if owing:
         print("\n## Yours\n\nThe release changes these; bring the change over by hand:\n")
