@@ -72,6 +72,11 @@ class Deletion(Body):
 @router.get("/users/me")
 async def read_me(user: CurrentUser, core: Core) -> Account:
     """Your own account. `scopes` are those of your role; a token may hold fewer."""
+    return shown(core, user)
+
+
+def shown(core: Gatehouse, user: User) -> Account:
+    """What an account's row is to a client."""
     return Account(
         id=user.id,
         email=user.email,

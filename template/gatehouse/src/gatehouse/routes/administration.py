@@ -11,7 +11,7 @@ from gatehouse import users
 from gatehouse.audit import Origin, origin_of, record
 from gatehouse.guards import requires
 from gatehouse.paging import Cursor, page_of
-from gatehouse.routes.accounts import Account
+from gatehouse.routes.accounts import Account, shown
 from gatehouse.routes.doors import Body, refused
 from gatehouse.sessions import end_sessions
 from gatehouse.state import Core, Gatehouse
@@ -54,15 +54,7 @@ class AccountChange(Body):
 
 
 def _shown(core: Gatehouse, user: User) -> AdministeredAccount:
-    return AdministeredAccount(
-        id=user.id,
-        email=user.email,
-        email_verified=user.email_verified_at is not None,
-        role=user.role,
-        scopes=sorted(core.roles.get(user.role, ())),
-        created_at=user.created_at,
-        is_active=user.is_active,
-    )
+    return AdministeredAccount(**shown(core, user).model_dump(), is_active=user.is_active)
 
 
 @router.get("", dependencies=[READ])
@@ -98,11 +90,11 @@ def change_user(
             ended = _change_role(core, session, user, change.role, origin)
             ended += _change_activity(session, user, change.is_active, origin)
             session.flush()
-            shown = _shown(core, user)
+            changed = _shown(core, user)
     except users.LastAdministrator:
         raise HTTPException(409, "This is the last active administrator.") from None
     core.revocation.add(ended)
-    return shown
+    return changed
 
 
 def _change_role(

@@ -16,7 +16,7 @@ from gatehouse.errands import leave
 from gatehouse.passwords import Verified, WeakPassword, check_new_password
 from gatehouse.state import Gatehouse
 from gatehouse.tables import User
-from gatehouse.throttle import MAIL, Throttled
+from gatehouse.throttle import MAIL, Limit, Throttled
 
 log = logging.getLogger("gatehouse.hooks")
 
@@ -48,6 +48,11 @@ def refuse_throttled(core: Gatehouse, origin: Origin, count: Callable[[], None])
             with core.database.write() as session:
                 record(session, "throttled", origin)
         raise
+
+
+def refuse_flood(core: Gatehouse, origin: Origin, limit: Limit) -> None:
+    """Count a call of a door against what one client address may do there."""
+    refuse_throttled(core, origin, lambda: core.throttle.count(limit, origin.network))
 
 
 def knock(

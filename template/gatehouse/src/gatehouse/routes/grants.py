@@ -25,8 +25,8 @@ from gatehouse.refresh import (
 from gatehouse.routes.doors import (
     check_password,
     note_failure,
+    refuse_flood,
     refuse_login_flood,
-    refuse_throttled,
 )
 from gatehouse.state import Gatehouse
 from gatehouse.tables import LoginSession, User
@@ -151,7 +151,7 @@ def _no_refresh() -> OAuthError:
 
 
 def _rotate(core: Gatehouse, origin: Origin, token: str, asked: frozenset[str] | None) -> Granted:
-    refuse_throttled(core, origin, lambda: core.throttle.count(REFRESH, origin.network))
+    refuse_flood(core, origin, REFRESH)
     with core.database.write() as session:
         login, user = find_login(session, token, core.lives.idle)
         # What the login was granted, as far as the role still holds it (RFC 6749 section 6).

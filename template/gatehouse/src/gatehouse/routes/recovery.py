@@ -18,7 +18,7 @@ from gatehouse.routes.doors import (
     Body,
     hash_new_password,
     knock,
-    refuse_throttled,
+    refuse_flood,
 )
 from gatehouse.state import Core, Gatehouse
 from gatehouse.throttle import FORGOT, ONE_TIME
@@ -58,7 +58,7 @@ _BAD_LINK: dict[int | str, dict[str, Any]] = {
 def verify_email(sent: Verification, core: Core, request: Request) -> None:
     """Prove an address, of a new account or the new one of an old account, by a mailed token."""
     origin = origin_of(request, core.settings.trusted_proxies)
-    refuse_throttled(core, origin, lambda: core.throttle.count(ONE_TIME, origin.network))
+    refuse_flood(core, origin, ONE_TIME)
     try:
         with core.database.write() as session:
             registration.confirm(session, sent.token, origin)
@@ -72,7 +72,7 @@ def verify_email(sent: Verification, core: Core, request: Request) -> None:
 def forgot_password(asked: ForgottenPassword, core: Core, request: Request) -> Accepted:
     """Ask for a mail with a link that sets a new password. Nothing changes until it is used."""
     origin = origin_of(request, core.settings.trusted_proxies)
-    refuse_throttled(core, origin, lambda: core.throttle.count(FORGOT, origin.network))
+    refuse_flood(core, origin, FORGOT)
     return knock(core, origin, "forgot", asked.email)
 
 
@@ -88,7 +88,7 @@ async def reset_password(sent: PasswordReset, core: Core, request: Request) -> N
 
 def _email_of(core: Gatehouse, origin: Origin, token: str) -> str:
     """Whose token it is, before a hash is computed for it. A weak password leaves it good."""
-    refuse_throttled(core, origin, lambda: core.throttle.count(ONE_TIME, origin.network))
+    refuse_flood(core, origin, ONE_TIME)
     try:
         with core.database.read() as session:
             return one_time.holder(session, token, "reset").email

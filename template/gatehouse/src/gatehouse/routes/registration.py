@@ -15,7 +15,7 @@ from gatehouse.routes.doors import (
     Body,
     hash_new_password,
     knock,
-    refuse_throttled,
+    refuse_flood,
 )
 from gatehouse.state import Core
 from gatehouse.throttle import REGISTER, RESEND
@@ -41,11 +41,7 @@ class AddressOnly(Body):
 async def register(new: Registration, core: Core, request: Request) -> Accepted:
     """Ask for an account. The mail that follows has a link, or says that there is one already."""
     origin = origin_of(request, core.settings.trusted_proxies)
-
-    def count() -> None:
-        refuse_throttled(core, origin, lambda: core.throttle.count(REGISTER, origin.network))
-
-    await run_in_threadpool(count)
+    await run_in_threadpool(refuse_flood, core, origin, REGISTER)
     password_hash = await hash_new_password(core, new.password, new.email, "password")
     return await run_in_threadpool(knock, core, origin, "register", new.email, password_hash)
 
@@ -55,5 +51,5 @@ async def register(new: Registration, core: Core, request: Request) -> Accepted:
 def resend_verification(asked: AddressOnly, core: Core, request: Request) -> Accepted:
     """Ask for the mail with the link again."""
     origin = origin_of(request, core.settings.trusted_proxies)
-    refuse_throttled(core, origin, lambda: core.throttle.count(RESEND, origin.network))
+    refuse_flood(core, origin, RESEND)
     return knock(core, origin, "verify", asked.email)

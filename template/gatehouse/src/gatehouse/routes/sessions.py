@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from gatehouse.audit import Origin, origin_of, record
 from gatehouse.guards import Caller, public
 from gatehouse.refresh import digest_of, is_refresh_token
-from gatehouse.routes.doors import TOO_MANY, refuse_throttled
+from gatehouse.routes.doors import TOO_MANY, refuse_flood
 from gatehouse.routes.forms import read_form, required
 from gatehouse.routes.token import OAuthProblem
 from gatehouse.sessions import end_session, end_sessions, live_sessions
@@ -68,7 +68,7 @@ async def revoke_token(request: Request, core: Core) -> Response:
 
 
 def _log_out(core: Gatehouse, origin: Origin, token: str) -> None:
-    refuse_throttled(core, origin, lambda: core.throttle.count(REFRESH, origin.network))
+    refuse_flood(core, origin, REFRESH)
     with core.database.write() as session:
         session_id = _session_of(core, session, token)
         login = session.get(LoginSession, session_id) if session_id else None
