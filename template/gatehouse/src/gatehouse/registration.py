@@ -19,9 +19,11 @@ def register(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     before: who signed up first with somebody else's address gets nothing by it. Where unproved
     accounts may log in, theirs is not replaced; a reset, by mail, takes such an account back.
     """
-    if is_superseded(session, errand) or errand.password_hash is None:
+    if is_superseded(session, errand):
         return None
-    user = session.exec(select(User).where(User.email_key == errand.email_key)).one_or_none()
+    if errand.password_hash is None:  # all but the mail was done before
+        return _prove(session, errand, terms)
+    user = _user_of(session, errand)
     if user is None:
         user = _make(session, errand, terms)
     elif user.is_active and user.email_verified_at is None and terms.must_verify:
@@ -29,11 +31,14 @@ def register(session: Session, errand: Errand, terms: Terms) -> Letter | None:
         one_time.retire(session, user.id)
     else:
         return Letter(user.email, "already_registered", {"link": terms.home})
-    # Should the mail have to be sent again, only that is done again.
-    errand.kind, errand.user_id, errand.password_hash = "verify", user.id, None
+    errand.user_id, errand.password_hash = user.id, None
     session.add_all((user, errand))
     session.flush()
-    return verify(session, errand, terms)
+    return _prove(session, errand, terms)
+
+
+def _user_of(session: Session, errand: Errand) -> User | None:
+    return session.exec(select(User).where(User.email_key == errand.email_key)).one_or_none()
 
 
 def _make(session: Session, errand: Errand, terms: Terms) -> User:
@@ -52,9 +57,11 @@ def _make(session: Session, errand: Errand, terms: Terms) -> User:
 
 def verify(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     """The mail with the link that proves an address, to an account that has yet to."""
-    if is_superseded(session, errand):
-        return None
-    user = session.exec(select(User).where(User.email_key == errand.email_key)).one_or_none()
+    return None if is_superseded(session, errand) else _prove(session, errand, terms)
+
+
+def _prove(session: Session, errand: Errand, terms: Terms) -> Letter | None:
+    user = _user_of(session, errand)
     if user is None or not user.is_active or user.email_verified_at is not None:
         return None
     token = one_time.issue(session, "verify", user.id, user.email)
