@@ -13,14 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
+from core import CORE, check_binary_files, check_files, check_migrations, check_new_migrations
 from questions import check_new_questions, check_questions
 from trees import configuration, copy_working_tree, files, owners, patterns, render, unpack
 from versions import SEMVER, order
 from write_manifest import manifest
 
 ROOT = Path(__file__).parents[1]
-CORE = "template/gatehouse"
-MIGRATIONS = f"{CORE}/src/gatehouse/migrations/versions"
 NEEDS_TRUST = ("_tasks", "_migrations", "_jinja_extensions")
 
 
@@ -72,46 +71,10 @@ def check_versions(today: Path, releases: dict[str, Path], final: bool) -> Itera
         yield f"CHANGELOG.md: entries under Unreleased. Move them to the section of {version}."
 
 
-def migrations(template: Path) -> dict[str, tuple[bytes, dict[str, str]]]:
-    """The core's migrations: the bytes, and the two names that chain them."""
-    chain = re.compile(r"""^(revision|down_revision)\b[^=\n]*= *["']?([\w.-]+)""", re.M)
-    return {
-        path.name: (path.read_bytes(), dict(chain.findall(path.read_text("utf-8"))))
-        for path in sorted((template / MIGRATIONS).glob("*.py"))
-    }
-
-
-def check_new_migrations(today: Path, releases: dict[str, Path]) -> Iterator[str]:
-    """What is new follows the last released head, one after the other."""
-    known = [migrations(release) for release in releases.values()]
-    names = [names for _, names in known[-1].values()] if known else []
-    parents = {name.get("down_revision") for name in names}
-    heads = [name["revision"] for name in names if "revision" in name]
-    head = next((head for head in heads if head not in parents), "None")
-    now, old = migrations(today), {name: its for release in known for name, its in release.items()}
-    renamed = [old[name][0] for name in old.keys() - now.keys()]  # told by check_migrations
-    new = {name: its for name, its in now.items() if name not in old and its[0] not in renamed}
-    waiting = {name: names for name, (_, names) in new.items() if "revision" in names}
-    while following := [n for n, its in waiting.items() if its.get("down_revision") == head]:
-        head = waiting.pop(following[0])["revision"]
-    for name in waiting:
-        yield f'{MIGRATIONS}/{name}: forks the history. Write down_revision = "{head}".'
-
-
-def check_migrations(release: Path, today: Path) -> Iterator[str]:
-    """What was released stays, to the byte: databases have run it."""
-    now = migrations(today)
-    for name, (content, _) in migrations(release).items():
-        if name not in now:
-            yield f"{MIGRATIONS}/{name}: renamed or removed after its release. Put it back."
-        elif now[name][0] != content:
-            yield f"{MIGRATIONS}/{name}: changed after its release. Put it back; write a new one."
-
-
 def check_render(release: Path, today: Path) -> Iterator[str]:
     """A service of the release: its answers are taken, and no update deletes a file of it.
 
-    Files of the core may come and go, so they are not rendered: most of the time goes into them.
+    Those of the core are compared by `check_files`; to render them takes most of the time.
     """
     with TemporaryDirectory(prefix="check_release.") as scratch:
         before = render(release, Path(scratch, "before"), leave_out=["/gatehouse"])
@@ -159,6 +122,8 @@ def refusals(root: Path = ROOT, final: bool = False) -> list[str]:
         found += check_versions(today, releases, final)
         found += against(releases, today, check_migrations)
         found += check_new_migrations(today, releases)
+        found += against(releases, today, check_files)
+        found += check_binary_files(today)
         stored = root / CORE / "manifest.sha256"
         if not stored.is_file() or stored.read_text("utf-8") != manifest(root / CORE):
             found.append(f"{CORE}/manifest.sha256: stale. Run python hooks/write_manifest.py.")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from check_release import CORE, MIGRATIONS, refusals
+from check_release import refusals
+from core import CORE, MIGRATIONS
 from rendering import REPOSITORY, commit_all, git, replace, take_snapshot
 from trees import files, render
 from versions import order
@@ -288,7 +289,7 @@ def test_a_released_number_stays_only_with_the_released_files(tree: Path) -> Non
     parts = ("copier.yml", "includes", "template")
     git(tree, "rm", "-r", "-f", "--quiet", *parts)
     git(tree, "checkout", RELEASES[NEWEST], "--", *parts)
-    assert refusals(tree) == []
+    assert refused not in refusals(tree)
 
 
 def test_nothing_is_left_under_unreleased_at_the_moment_of_releasing(tree: Path) -> None:
@@ -369,11 +370,42 @@ def test_a_path_that_an_update_would_delete_stays(tree: Path) -> None:
     assert refusals(tree) == []
 
 
-def test_a_path_of_the_owners_and_one_of_the_core_may_go(tree: Path) -> None:
+def test_a_path_of_the_owners_may_go(tree: Path) -> None:
     (tree / "template/src/{{ package_name }}/notes/routes.py.jinja").unlink()
-    (tree / CORE / "README.md").unlink()
+    assert refusals(tree) == []
+
+
+@pytest.mark.parametrize("name", ["src/gatehouse/proxies.py", "tests/test_login.py"])
+def test_a_core_file_that_an_owner_may_have_edited_stays(tree: Path, name: str) -> None:
+    path = tree / CORE / name
+    path.unlink()
+    refresh_manifest(tree)
+    (refusal,) = refusals(tree)
+    said = f"{CORE}/{name}: gone, and an update would delete it, edited or not. Put a stub there."
+    assert refusal.startswith(said)
+    path.write_text('"""Its content went elsewhere."""\n')
     refresh_manifest(tree)
     assert refusals(tree) == []
+
+
+BINARY = "src/gatehouse/common_passwords.txt.gz"
+
+
+def test_a_released_binary_file_stays_to_the_byte(tree: Path) -> None:
+    path = tree / CORE / BINARY
+    path.write_bytes(path.read_bytes() + b"more")
+    refresh_manifest(tree)
+    assert refusals(tree) == [
+        f"{CORE}/{BINARY}: changed, and no update brings that. Give the new one another name. "
+        f"For services of {', '.join(RELEASES)}."
+    ]
+
+
+def test_a_binary_file_that_an_update_would_replace_is_refused(tree: Path) -> None:
+    replace(tree / "copier.yml", f"_skip_if_exists:\n  - /gatehouse/{BINARY}\n", "")
+    assert refusals(tree) == [
+        f"{CORE}/{BINARY}: an update would replace it. Name it under _skip_if_exists."
+    ]
 
 
 def test_a_manifest_that_is_missing_is_refused(tree: Path) -> None:

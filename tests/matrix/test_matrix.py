@@ -13,12 +13,6 @@ from matrix.runner import applies, commit, run_case
 
 Case = tuple[str, tuple[str, ...], str]
 
-# What is known to go wrong, and counted in the table all the same.
-KNOWN = {
-    "core_binary_replaced": "Copier merges by a text diff: an edited binary file of ours is "
-    "replaced, and nothing says so",
-}
-
 
 def paths() -> Iterator[tuple[str, ...]]:
     """From each release: straight to the next version, and through every release between."""
@@ -47,14 +41,7 @@ def named(case: Case) -> str:
     return f"{case[0]}-{'-'.join(case[1])}-{list(ANSWERS).index(case[2])}"
 
 
-@pytest.mark.parametrize("case", [
-    pytest.param(
-        case,
-        id=named(case),
-        marks=[pytest.mark.xfail(reason=KNOWN[case[0]], strict=True)] if case[0] in KNOWN else [],
-    )
-    for case in cases()
-])  # fmt: skip
+@pytest.mark.parametrize("case", list(cases()), ids=named)
 def test_an_edit_survives_and_the_fix_arrives(history: History, case: Case) -> None:
     name, way, answers = case
     # A second update takes as long as the first: on a fast run, after every fifth edit.
