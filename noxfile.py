@@ -120,10 +120,10 @@ def core(session: nox.Session, database: str) -> None:
     """The core's tests where the core lies, against a small sample application."""
     session.install("-e", f"{CORE}[testing]")
     session.chdir(CORE)
-    install(session, "postgresql", "servers")
+    install(session, "core")
     session.run(
-        *("pytest", "-q", "-c", "tests/in_place.ini", "-o", f"gatehouse_database={database}"),
-        *("tests", *session.posargs),
+        *("pytest", "-q", "-n", "auto", "-c", "tests/in_place.ini"),
+        *("-o", f"gatehouse_database={database}", "tests", *session.posargs),
     )
 
 

@@ -77,7 +77,7 @@ def test_a_page_that_cannot_be_is_refused_or_empty(admin: TestClient, query: str
     assert admin.get(f"/users?{query}").status_code in (200, 422)
 
 
-@pytest.mark.parametrize("bad", [str(uuid4()), "1", "%00", "me2", "..%2fme"])
+@pytest.mark.parametrize("bad", [str(UUID(int=7, version=4)), "1", "%00", "me2", "..%2fme"])
 def test_an_account_that_is_not_there_is_missing(admin: TestClient, bad: str) -> None:
     for method, json in (("GET", None), ("PATCH", {"role": "user"})):
         assert admin.request(method, f"/users/{bad}", json=json).status_code in (404, 422)

@@ -70,7 +70,9 @@ def log_in(client: TestClient, email: str, password: str = PASSWORD) -> int:
     return client.post("/auth/token", data=form).status_code
 
 
-@pytest.mark.parametrize("stored", [BCRYPT, BCRYPT.replace("$2b", "$2y"), WEAK])
+@pytest.mark.parametrize(
+    "stored", [BCRYPT, BCRYPT.replace("$2b", "$2y"), WEAK], ids=["2b", "2y", "weak"]
+)
 def test_an_imported_account_logs_in_and_gets_a_better_hash(
     load: Run, core: Gatehouse, client: TestClient, stored: str
 ) -> None:
@@ -96,6 +98,7 @@ def test_an_imported_account_logs_in_and_gets_a_better_hash(
         ("a.ndjson", "\n" + json.dumps(account(role="user")) + "\r\n\n"),
         ("a.ndjson", "\ufeff" + json.dumps({**account(), "role": None, "created_at": None})),
     ],
+    ids=map(str, range(8)),
 )
 def test_a_file_is_read_by_its_ending(
     run: Run, core: Gatehouse, tmp_path: Path, name: str, text: str
