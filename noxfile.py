@@ -17,7 +17,7 @@ CORE = ROOT / "template" / "gatehouse"
 PYTHONS = ("3.11", "3.12", "3.13")
 UPDATES = (
     *("test_update.py", "test_own_code.py", "test_releases.py"),
-    *("test_taking_over.py", "test_update_workflow.py", "test_check_release.py"),
+    *("test_taking_over.py", "test_update_workflow.py", "test_check_release.py", "matrix"),
 )
 MUTATIONS = "test_mutations.py"
 DATABASES = ("sqlite", "postgresql")
@@ -147,42 +147,31 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session
 def update(session: nox.Session) -> None:
-    """`copier update` over an edited service, with the service's own tests before and after."""
+    """`copier update` from each release, and over some hundred edits of owners, each once."""
     install(session, "template")
+    session.install("-e", f"{CORE}[testing]")
     updates = [f"tests/{name}" for name in UPDATES]
     session.run("pytest", "-q", "-n", "auto", *updates, *session.posargs, env=OWN_ENVIRONMENT)
 
 
 @nox.session
-def update_matrix(session: nox.Session) -> None:
-    """Each of some eighty edits of owners once, from the newest release. Writes its table."""
-    matrix(session, "fast")
-
-
-@nox.session
 def update_full(session: nox.Session) -> None:
-    """The same over all versions, ways and answers, for an hour. Writes its table."""
-    matrix(session, "full")
-
-
-def matrix(session: nox.Session, size: str) -> None:
-    """Run the update matrix; then its table is in docs/updates.md, whatever it says."""
+    """Those edits over all versions, ways and answers. Takes over an hour; its table: README."""
     install(session, "template")
     session.install("-e", f"{CORE}[testing]")
     results = Path(session.create_tmp()).resolve() / "matrix"
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir()
-    environment = {**OWN_ENVIRONMENT, "MATRIX": size, "MATRIX_RESULTS": str(results)}
+    full = {**OWN_ENVIRONMENT, "MATRIX": "full", "MATRIX_RESULTS": str(results)}
+    here = {**OWN_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(("tests", "hooks"))}
     speed = "tests/matrix/test_speed.py"
     with session.chdir(ROOT):
         tests = ("pytest", "-q", "-n", "auto", "tests/matrix", f"--deselect={speed}")
-        paths = os.pathsep.join((str(ROOT / "tests"), str(ROOT / "hooks")))
-        table = ("python", "-m", "matrix.table", str(results), "docs/updates.md")
         try:
-            session.run(*tests, *session.posargs, env=environment)
-        finally:
-            session.run(*table, env={**OWN_ENVIRONMENT, "PYTHONPATH": paths})
-        session.run("pytest", "-q", "-s", speed, env=environment)
+            session.run(*tests, *session.posargs, env=full)
+        finally:  # whatever it says
+            session.run("python", "-m", "matrix.table", str(results), "README.md", env=here)
+        session.run("pytest", "-q", "-s", speed, env=full)
 
 
 @nox.session

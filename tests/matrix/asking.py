@@ -13,6 +13,7 @@ from rendering import REPOSITORY, git
 
 from matrix.model import Check
 
+NOT_ITS = ("AUTH_", "PYTEST_")  # settings of the developer, and of the test run around it
 START = """
 import importlib, json, os, sys
 from starlette.testclient import TestClient
@@ -39,7 +40,7 @@ def package_of(service: Path) -> str:
 def environment(service: Path, database: str = "") -> dict[str, str]:
     """The settings that a service cannot do without, and nothing of the developer's own."""
     paths = os.pathsep.join((str(service / "gatehouse/src"), str(service / "src")))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTH_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_ITS)}
     ours = {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "AUTH_KEYS": signing_key()}
     return {**kept, **ours, "DATABASE_URL": f"sqlite:///{database or os.devnull + '/none'}"}
 

@@ -7,13 +7,14 @@ from matrix import (
     edits_files,
     edits_merged,
     edits_package,
+    edits_running,
     edits_shared,
 )
 from matrix.model import EDITS
 
 MODULES = (
     *(edits_code, edits_package, edits_data, edits_files),
-    *(edits_merged, edits_shared, edits_core),
+    *(edits_merged, edits_shared, edits_running, edits_core),
 )
 
 __all__ = ["EDITS", "MODULES"]

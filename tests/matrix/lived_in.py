@@ -1,10 +1,12 @@
 """A service in which people have worked for a year: many edits, own migrations, users, data."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from matrix.asking import START, package_of, run
 from matrix.edits import EDITS
-from matrix.model import Edit
+from matrix.model import EXTENSION, Edit
+from matrix.runner import applies
 
 EMAIL, PASSWORD = "you@example.com", "seven quiet herons at dawn"
 LIVED_IN = (
@@ -38,17 +40,19 @@ with client:
 """
 
 
-def apply_all(service: Path, package: str) -> None:
-    for name in LIVED_IN:
-        EDITS[name].apply(service, package)
+def life(way: Sequence[str], answers: str) -> Edit:
+    """All of these edits as one, as far as the service has the files for them."""
+    edits = [EDITS[name] for name in LIVED_IN if applies(EDITS[name], way, answers)]
 
+    def apply(service: Path, package: str) -> None:
+        for edit in edits:
+            edit.apply(service, package)
 
-def check_all(service: Path) -> None:
-    for name in LIVED_IN:
-        EDITS[name].check(service)
+    def check(service: Path) -> None:
+        for edit in edits:
+            edit.check(service)
 
-
-LIFE = Edit("lived_in", "extension point", apply_all, check_all)
+    return Edit("lived_in", EXTENSION, apply, check)
 
 
 def in_database(service: Path, database: Path, code: str) -> str:

@@ -24,6 +24,7 @@ class Edit:
     check: Check
     needs: tuple[str, ...] = ()  # paths without which nobody makes this edit
     since: str = "0.1.0"
+    kept_from: str = "0.1.0"  # the first version to which an update keeps it
 
 
 @dataclass
@@ -62,14 +63,18 @@ EDITS: dict[str, Edit] = {}
 
 
 def edit(
-    category: Category, check: Check, *needs: str, since: str = "0.1.0"
+    category: Category,
+    check: Check,
+    *needs: str,
+    since: str = "0.1.0",
+    kept_from: str = "0.1.0",
 ) -> Callable[[Apply], Apply]:
     """Enter a function into the matrix under its own name."""
 
     def enter(function: Apply) -> Apply:
         name = function.__name__
         assert name not in EDITS, name
-        EDITS[name] = Edit(name, category, function, check, needs, since)
+        EDITS[name] = Edit(name, category, function, check, needs, since, kept_from)
         return function
 
     return enter

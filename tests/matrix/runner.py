@@ -6,22 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rendering import files_of, git, run_copier
+from versions import order
 
+from matrix.asking import run
 from matrix.history import ANSWERS, NEXT, History
 from matrix.judging import conflicts_in, judge
 from matrix.model import Edit, Outcome
 
+OWN_TESTS = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
 
-def applies(edit: Edit, version: str, answers: str) -> bool:
-    """Whether an owner of this service could have made the edit at all."""
+
+def applies(edit: Edit, way: Sequence[str], answers: str) -> bool:
+    """Whether an owner could have made the edit there, and each version on the way keeps it."""
     chosen = ANSWERS[answers]
     absent = {
         *(("Dockerfile", "compose.yaml", ".dockerignore") if chosen.get("containers") == "none"
           else ()),
         *((".github/workflows/ci.yml",) if chosen.get("ci") == "none" else ()),
     }  # fmt: skip
-    known = [int(part) for part in version.split(".")] >= [int(x) for x in edit.since.split(".")]
-    return known and not absent.intersection(edit.needs)
+    known = order(way[0]) >= order(edit.since)
+    kept = all(order(version) >= order(edit.kept_from) for version in way[1:])
+    return known and kept and not absent.intersection(edit.needs)
 
 
 def commit(service: Path) -> None:
@@ -40,7 +45,7 @@ def update(service: Path, outcome: Outcome, version: str = "") -> None:
 
 
 def run_case(
-    history: History, versions: Sequence[str], edit: Edit, answers: str, *, twice: bool = True
+    history: History, versions: Sequence[str], edit: Edit, answers: str, *, thorough: bool = True
 ) -> Outcome:
     """From the first version through the others to the next one. `answers` names a set."""
     outcome = Outcome(edit.name, edit.category, [*versions, NEXT], answers)
@@ -61,9 +66,28 @@ def run_case(
         reached = version or NEXT
         fresh = files_of(history.base(reached, answers))
         judge(service, edit, outcome, before, files_of(base), fresh, reached)
-        if twice and not outcome.conflicts and not outcome.faults:
+        if thorough and not outcome.conflicts and not outcome.faults:
+            check_the_services_own_tests(service, outcome)
             check_a_second_update(service, outcome)
     return outcome
+
+
+def check_the_services_own_tests(service: Path, outcome: Outcome) -> None:
+    """Red is a fault unless they were red before the update: some edits change what they test."""
+    if not list(service.glob("tests/test_*.py")):
+        return
+    try:
+        run(service, *OWN_TESTS)
+    except AssertionError as after:
+        commit(service)
+        git(service, "checkout", "--quiet", "HEAD~1")
+        try:
+            run(service, *OWN_TESTS)
+        except AssertionError:
+            return
+        finally:
+            git(service, "checkout", "--quiet", "-")
+        outcome.wrong.append(f"the service's own tests are red: {after}")
 
 
 def check_a_second_update(service: Path, outcome: Outcome) -> None:

@@ -9,7 +9,7 @@ from rendering import REPOSITORY
 
 from matrix.asking import ask
 from matrix.history import NEWEST, History, make_history, make_next_version, sole, write_manifest
-from matrix.lived_in import apply_all
+from matrix.lived_in import life
 from matrix.model import Outcome
 from matrix.recording import shared_folder
 from matrix.runner import commit, update
@@ -65,7 +65,7 @@ def probed(history: History, tmp_path_factory: pytest.TempPathFactory) -> tuple[
             fixed = make_history(folder, fix_every_module)
             service = folder / "repository/service"
             shutil.copytree(fixed.base(NEWEST, "defaults"), service, symlinks=True)
-            apply_all(service, "demo_service")
+            life((NEWEST,), "defaults").apply(service, "demo_service")
             commit(service)
             before = probe(service)
             outcome = Outcome("every module", "core", [NEWEST], "defaults")

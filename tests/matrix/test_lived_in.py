@@ -1,44 +1,51 @@
 """Lived-in services keep everything and get everything."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rendering import files_of
 
-from matrix.history import NEWEST, NEXT, History
+from matrix.asking import package_of, run
+from matrix.history import ANSWERS, NEWEST, NEXT, History
 from matrix.judging import judge
 from matrix.lived_in import (
     CREATE,
-    LIFE,
     LOG_IN,
     MIGRATE,
-    apply_all,
     in_database,
+    life,
     run_generated_tests,
 )
 from matrix.model import Outcome
 from matrix.recording import FULL, record
-from matrix.runner import check_a_second_update, commit, update
+from matrix.runner import OWN_TESTS, check_a_second_update, commit, update
 from matrix.test_matrix import paths
 
 
-@pytest.mark.parametrize("way", list(paths()) if FULL else [(NEWEST,)], ids="-".join)
+def lives() -> Iterator[tuple[tuple[str, ...], str]]:
+    for way in paths() if FULL else [(NEWEST,)]:
+        yield way, "defaults"
+    for answers in list(ANSWERS)[1:] if FULL else ():
+        yield (NEWEST,), answers
+
+
+@pytest.mark.parametrize(("way", "answers"), list(lives()))
 def test_a_lived_in_service_keeps_its_users_and_data(
-    history: History, way: tuple[str, ...], tmp_path: Path
+    history: History, way: tuple[str, ...], answers: str, tmp_path: Path
 ) -> None:
-    base = history.base(way[0], "defaults")
+    base, edits = history.base(way[0], answers), life(way, answers)
     service, database = tmp_path / "repository/service", tmp_path / "life.db"
     shutil.copytree(base, service, symlinks=True)
-    apply_all(service, "demo_service")
+    edits.apply(service, package_of(service))
     commit(service)
     in_database(service, database, MIGRATE)
     in_database(service, database, CREATE)
     assert in_database(service, database, LOG_IN) == "1"
-    if FULL:
-        run_generated_tests(service)
+    run(service, *OWN_TESTS)
 
-    outcome = Outcome("lived_in", "lived-in service", [*way, NEXT], "defaults")
+    outcome = Outcome("lived_in", "lived-in service", [*way, NEXT], answers)
     before = files_of(service)
     notes = 1
     for version in (*way[1:], ""):
@@ -49,8 +56,8 @@ def test_a_lived_in_service_keeps_its_users_and_data(
         notes += 1
         assert in_database(service, database, LOG_IN) == str(notes)
     assert in_database(service, database, MIGRATE) == "0"
-    fresh = files_of(history.base(NEXT, "defaults"))
-    judge(service, LIFE, outcome, before, files_of(base), fresh, NEXT)
+    fresh = files_of(history.base(NEXT, answers))
+    judge(service, edits, outcome, before, files_of(base), fresh, NEXT)
     if FULL:
         run_generated_tests(service)
     check_a_second_update(service, outcome)

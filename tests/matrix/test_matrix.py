@@ -1,6 +1,9 @@
 """Every edit over versions and answers. `MATRIX=full` takes all; else each edit once."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -29,11 +32,11 @@ def cases() -> Iterator[Case]:
             continue  # test_lived_in.py makes and checks each of these, in one service
         ways = list(paths()) if FULL else [(NEWEST,)]
         for way in ways:
-            if applies(edit, way[0], "defaults"):
+            if applies(edit, way, "defaults"):
                 yield name, way, "defaults"
         for other, answers in enumerate(list(ANSWERS)[1:] if FULL else []):
             way = ways[(number // 3 + other) % len(ways)]
-            if (number + other) % 3 == 0 and applies(edit, way[0], answers):
+            if (number + other) % 3 == 0 and applies(edit, way, answers):
                 yield name, way, answers
 
 
@@ -44,9 +47,9 @@ def named(case: Case) -> str:
 @pytest.mark.parametrize("case", list(cases()), ids=named)
 def test_an_edit_survives_and_the_fix_arrives(history: History, case: Case) -> None:
     name, way, answers = case
-    # A second update takes as long as the first: on a fast run, after every fifth edit.
-    twice = FULL or list(EDITS).index(name) % 5 == 0
-    outcome = run_case(history, way, EDITS[name], answers, twice=twice)
+    # Tests and a second update take longer than the rest: on a fast run, after every fifth edit.
+    thorough = FULL or list(EDITS).index(name) % 5 == 0
+    outcome = run_case(history, way, EDITS[name], answers, thorough=thorough)
     record(outcome)
     assert outcome.faults == []
 
@@ -59,12 +62,8 @@ def test_there_are_edits_of_every_kind() -> None:
 @pytest.mark.parametrize("name", EDITS if FULL else ())
 def test_a_check_tells_the_edit_from_its_absence(history: History, name: str) -> None:
     """Else it would judge nothing."""
-    import shutil
-    import tempfile
-    from pathlib import Path
-
     edit = EDITS[name]
-    if not applies(edit, NEWEST, "defaults"):
+    if not applies(edit, (NEWEST,), "defaults"):
         pytest.skip("no release has it yet")
     base = history.base(NEWEST, "defaults")
     with tempfile.TemporaryDirectory() as folder:
