@@ -41,8 +41,16 @@ def environment(service: Path, database: str = "") -> dict[str, str]:
     """The settings that a service cannot do without, and nothing of the developer's own."""
     paths = os.pathsep.join((str(service / "gatehouse/src"), str(service / "src")))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_ITS)}
-    ours = {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "AUTH_KEYS": signing_key()}
-    return {**kept, **ours, "DATABASE_URL": f"sqlite:///{database or os.devnull + '/none'}"}
+    ours = {
+        "PYTHONPATH": paths,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AUTH_KEYS": signing_key(),
+        "DATABASE_URL": f"sqlite:///{database or os.devnull + '/none'}",
+        # Of each run its own: where pytest shares one, it closes it to the user that a
+        # PostgreSQL of another run has when root started it.
+        "PYTEST_DEBUG_TEMPROOT": str(service.parents[1]),
+    }
+    return {**kept, **ours}
 
 
 def run(service: Path, *command: str, database: str = "") -> str:
