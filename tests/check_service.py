@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import httpx2 as httpx
 from authlib.integrations.httpx_client import OAuth2Client
 from joserfc import jwt
 from joserfc.jwk import OctKey
+from ports import free_port
 
 EMAIL, PASSWORD = "you@example.com", "seven quiet herons at dawn"
 PATIENCE = 30  # seconds for the service to answer
@@ -99,10 +99,7 @@ def serving(
     log_name: str = "serve.log",
 ) -> Iterator[str]:
     """The service under `serve`; its log must be JSON lines without a secret."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = service / log_name
+    port, log = free_port(), service / log_name
     with log.open("wb") as file:
         server = subprocess.Popen(
             [*command, "serve", "--port", str(port), *options],

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from rendering import render
-from running import command, free_port, running
+from running import command, running
 
 
 def pytest_configure(config: pytest.Config) -> None:

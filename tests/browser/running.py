@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 import tomllib
@@ -46,14 +45,6 @@ def command(folder: Path, *arguments: str) -> list[str]:
     """One of a service's own commands."""
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     return ["uv", "run", "--quiet", project["name"], *arguments]
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

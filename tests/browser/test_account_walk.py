@@ -2,20 +2,17 @@
 
 import json
 import os
-import re
-import threading
 from collections.abc import Iterator
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import pytest
-from aiosmtpd.controller import Controller
-from running import free_port, running
+from mail_server import MailServer, mail_server
+from ports import free_port
+from running import running
 from test_docs_page import FLAGS, REPORT_VIOLATIONS
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -28,34 +25,6 @@ PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "reset-password-page
 
 OLD, NEW = "grace@example.com", "grace.new@example.com"
 FIRST, SECOND = "seven lanterns above one harbour", "nine kites over a quiet field"
-
-
-class Sink:
-    """A mail server that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.mails: list[tuple[str, str]] = []
-        self.came = threading.Condition()
-
-    async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:  # noqa: N802
-        mail: Any = message_from_bytes(envelope.content, EmailMessage, policy=policy.default)
-        text = mail.get_body(("plain",)).get_content()
-        with self.came:
-            self.mails.append((envelope.rcpt_tos[0], text))
-            self.came.notify_all()
-        return "250 OK"
-
-    def link(self, address: str, page: str) -> str:
-        """The newest link to a page that was mailed to an address; waits for it."""
-
-        def found() -> list[str]:
-            texts = [text for to, text in self.mails if to == address]
-            return re.findall(rf"http\S+/{page}#token=\S+", "\n".join(texts))
-
-        with self.came:
-            assert self.came.wait_for(lambda: bool(found()), 60), "no mail came"
-            return found()[-1]
 
 
 class Api:
@@ -88,29 +57,25 @@ def _send(request: Request) -> tuple[int, bytes]:
 
 
 @pytest.fixture(scope="module")
-def sink() -> Iterator[Sink]:
-    kept = Sink()
-    controller = Controller(kept, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    kept.url = f"smtp://127.0.0.1:{controller.port}"
-    yield kept
-    controller.stop()
+def mail() -> Iterator[MailServer]:
+    with mail_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def api(
     service_folder: Path,
     environment: dict[str, str],
-    sink: Sink,
+    mail: MailServer,
     chromium: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Api]:
-    """A service of its own, whose mail goes to the sink and whose links lead to itself."""
+    """A service of its own, whose mail goes to the mail and whose links lead to itself."""
     folder, port = tmp_path_factory.mktemp("walk"), free_port()
     settings = {
         **environment,
         "DATABASE_URL": f"sqlite:///{folder}/walk.db",
-        "SMTP_URL": sink.url,
+        "SMTP_URL": mail.url,
         "PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
     }
     with running(service_folder, settings, folder / "service.log", port) as url:
@@ -149,20 +114,20 @@ def confirm(page: "Page", link: str) -> None:
     assert "token" not in page.url
 
 
-def test_a_new_user_goes_all_the_way(api: Api, sink: Sink, page: "Page") -> None:
+def test_a_new_user_goes_all_the_way(api: Api, mail: MailServer, page: "Page") -> None:
     assert api.call("POST", "/auth/register", {"email": OLD, "password": FIRST}) == 202
-    link = sink.link(OLD, "verify-email")
+    link = mail.link(OLD, "verify-email")
     assert api.log_in(OLD, FIRST) == 400
     confirm(page, link)
     assert api.log_in(OLD, FIRST) == 200
 
     change = {"new_email": NEW, "current_password": FIRST}
     assert api.call("POST", "/auth/change-email", change) == 202
-    confirm(page, sink.link(NEW, "verify-email"))
+    confirm(page, mail.link(NEW, "verify-email"))
     assert api.call("GET", "/users/me") == 200
 
     assert api.call("POST", "/auth/forgot-password", {"email": NEW}) == 202
-    page.goto(sink.link(NEW, "reset-password"))
+    page.goto(mail.link(NEW, "reset-password"))
     if os.environ.get("GATEHOUSE_PICTURES"):
         page.screenshot(path=PICTURE)
     field = page.locator("input[autocomplete=new-password]")
