@@ -14,9 +14,11 @@ Files = dict[str, bytes]
 ANSWERS_FILE = ".copier-answers.yml"
 MIGRATIONS = "gatehouse/migrations/versions/"
 MARKERS = {b"<<<<<<< before updating", b">>>>>>> after updating"}  # each alone in its line
+# By its path: a conflict elsewhere may keep the package from being imported.
 CHECK_FILES = """
+import runpy
 from pathlib import Path
-from gatehouse.core_files import changed_files
+changed_files = runpy.run_path("gatehouse/src/gatehouse/core_files.py")["changed_files"]
 print("\\n".join(line for line in changed_files(Path("gatehouse")) if "missing" in line))
 """
 
@@ -50,7 +52,9 @@ def judge(
     if outcome.conflicts:
         judge_the_edited_lines(outcome, before, base, after)
         has_fix = FIXED_LINE.encode() in after.get(FIXED, b"")
-        if reached == NEXT and not has_fix and FIXED not in outcome.conflicts:
+        if reached == NEXT and FIXED not in after:
+            judge_what_is_gone(service, outcome)
+        elif reached == NEXT and not has_fix and FIXED not in outcome.conflicts:
             outcome.missed.append(f"the fix in {FIXED}, with conflicts elsewhere")
         return
     try:
@@ -125,13 +129,17 @@ def judge_the_fix(service: Path, outcome: Outcome, before: Files, after: Files) 
         if found != GREEN:
             outcome.missed.append(f"the fix in {FIXED}: the probe says {found}")
     else:
-        # Nobody can merge into a file that is gone; `doctor` and a generated test name it.
-        reports = ask(service, CHECK_FILES).splitlines()
-        outcome.reports += [line for line in reports if FIXED in line]
-        if not outcome.reports:
-            outcome.missed.append(f"the fix in {FIXED}: the file is gone and nothing says so")
+        judge_what_is_gone(service, outcome)
     if ".gitignore" in before and not ignores(service, IGNORED_BY_US):
         outcome.missed.append("our line in .gitignore")
     for path in ("Dockerfile", ".github/workflows/ci.yml"):
         if b"uv==" in before.get(path, b"") and NEXT_TOOL.encode() not in after[path]:
             outcome.missed.append(f"our version of uv in {path}")
+
+
+def judge_what_is_gone(service: Path, outcome: Outcome) -> None:
+    """Nobody can merge into a file that is gone; `doctor` and a generated test name it."""
+    reports = ask(service, CHECK_FILES).splitlines()
+    outcome.reports += [line for line in reports if FIXED in line]
+    if not outcome.reports:
+        outcome.missed.append(f"the fix in {FIXED}: the file is gone and nothing says so")
