@@ -142,7 +142,8 @@ def mutants(session: nox.Session) -> None:
     """Take one line of defence away after the other; a test must turn red each time."""
     install(session, "template")
     session.install("-e", f"{CORE}[testing]")
-    session.run("pytest", "-q", f"tests/{MUTATIONS}", *session.posargs, env=OWN_ENVIRONMENT)
+    tests = ("-q", "-n", "auto", f"tests/{MUTATIONS}")
+    session.run("pytest", *tests, *session.posargs, env=OWN_ENVIRONMENT)
 
 
 @nox.session
