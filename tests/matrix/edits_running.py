@@ -189,3 +189,33 @@ def _lfs(service: Path) -> None:
 def gitattributes_large_files(service: Path, package: str) -> None:
     with (service / ".gitattributes").open("a") as file:
         file.write("*.psd filter=lfs diff=lfs merge=lfs -text\n")
+
+
+UPDATES, RENOVATE = f"{FOLDER}/workflows/update.yml", f"{FOLDER}/renovate.json"
+
+
+def _monthly(service: Path) -> None:
+    assert load(service, UPDATES)[True]["schedule"] == [{"cron": "0 6 1 * *"}]
+
+
+@edit(MERGED, _monthly, WORKFLOW, since="0.4.0")
+def updates_every_month(service: Path, package: str) -> None:
+    path = service / UPDATES
+    path.write_text(re.sub(r'cron: ".*"', 'cron: "0 6 1 * *"', path.read_text()))
+
+
+@edit(MERGED, gone(UPDATES, RENOVATE), WORKFLOW, since="0.4.0")
+def updates_by_hand(service: Path, package: str) -> None:
+    git(service, "rm", "-q", UPDATES, RENOVATE)
+
+
+def _renovate(service: Path) -> None:
+    found = load(service, RENOVATE)
+    assert found["enabledManagers"] == ["copier", "pep621"]
+    assert found["labels"] == ["gatehouse", "dependencies"]
+
+
+@edit(MERGED, _renovate, WORKFLOW, since="0.4.0")
+def renovate_for_more(service: Path, package: str) -> None:
+    replace(service / RENOVATE, '["copier"]', '["copier", "pep621"]')
+    replace(service / RENOVATE, '["gatehouse"]', '["gatehouse", "dependencies"]')

@@ -69,7 +69,7 @@ def make_next_version(folder: Path) -> None:
     inside = folder / "template"
     replace(inside / FIXED, FAULTY_LINE, FIXED_LINE)
     replace(inside / ".gitignore.jinja", "dist/\n", f"dist/\n{IGNORED_BY_US}\n")
-    for path in (*inside.glob("*Dockerfile*"), *inside.glob("*github*/workflows/ci.yml*")):
+    for path in (*inside.glob("*Dockerfile*"), *inside.glob("*github*/workflows/*.yml*")):
         text = path.read_text()
         assert TOOL.search(text), path
         path.write_text(TOOL.sub(NEXT_TOOL, text))

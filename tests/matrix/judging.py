@@ -132,7 +132,7 @@ def judge_the_fix(service: Path, outcome: Outcome, before: Files, after: Files) 
         judge_what_is_gone(service, outcome)
     if ".gitignore" in before and not ignores(service, IGNORED_BY_US):
         outcome.missed.append("our line in .gitignore")
-    for path in ("Dockerfile", ".github/workflows/ci.yml"):
+    for path in ("Dockerfile", ".github/workflows/ci.yml", ".github/workflows/update.yml"):
         if b"uv==" in before.get(path, b"") and NEXT_TOOL.encode() not in after[path]:
             outcome.missed.append(f"our version of uv in {path}")
 

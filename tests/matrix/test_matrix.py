@@ -59,7 +59,8 @@ def test_there_are_edits_of_every_kind() -> None:
     assert {edit.category for edit in EDITS.values()} == {EXTENSION, MERGED, CORE}
 
 
-@pytest.mark.parametrize("name", EDITS if FULL else ())
+@pytest.mark.full
+@pytest.mark.parametrize("name", EDITS)
 def test_a_check_tells_the_edit_from_its_absence(history: History, name: str) -> None:
     """Else it would judge nothing."""
     edit = EDITS[name]

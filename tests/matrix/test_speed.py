@@ -9,10 +9,9 @@ import pytest
 from rendering import run_copier
 
 from matrix.history import NEWEST, NEXT, History
-from matrix.recording import FULL
 
 
-@pytest.mark.skipif(not FULL, reason="part of the full run")
+@pytest.mark.full
 def test_an_update_takes_no_longer_than_three_copies(history: History, tmp_path: Path) -> None:
     ratios = []
     for turn in range(3):
