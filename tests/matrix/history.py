@@ -97,7 +97,9 @@ class History:
         folder = self.renders / f"{version}-{number}"
         with sole(self.renders / f"{version}-{number}.lock"):
             if not folder.exists():
-                made = render(self.template, folder.with_suffix(".new"), ANSWERS[answers], version)
+                made = render(
+                    self.template, folder.with_name(f"{folder.name}.new"), ANSWERS[answers], version
+                )
                 commit_all(made)
                 found = ask(made, PROBE)
                 assert found == (GREEN if version == NEXT else RED), (version, found)
