@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import yaml
 from core import CORE, check_binary_files, check_files, check_migrations, check_new_migrations
 from questions import check_new_questions, check_questions
-from trees import configuration, copy_working_tree, files, owners, patterns, render, unpack
+from trees import configuration, copy_working_tree, files, matching, owners, render, unpack
 from versions import SEMVER, order
 from write_manifest import manifest
 
@@ -86,7 +86,7 @@ def check_render(release: Path, today: Path) -> Iterator[str]:
             yield f"copier.yml: default answers are refused ({one_line(error)}). Take them again."
             return
         gone = files(before).keys() - files(after).keys()
-    excluded = patterns("\n".join(configuration(today).get("_exclude", [])))
+    excluded = matching(today, "_exclude")
     for path in sorted(path for path in gone if not excluded.match_file(path)):
         yield f"template: {path} is gone, and an update would delete it. Put it back."
 

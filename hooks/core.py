@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from trees import configuration, files, patterns
+from trees import files, matching
 
 CORE = "template/gatehouse"
 MIGRATIONS = f"{CORE}/src/gatehouse/migrations/versions"
@@ -49,7 +49,7 @@ def check_migrations(release: Path, today: Path) -> Iterator[str]:
 
 def check_files(release: Path, today: Path) -> Iterator[str]:
     """No update deletes a core file, which an owner may have edited: Copier would not say so."""
-    excluded = patterns("\n".join(configuration(today).get("_exclude", [])))
+    excluded = matching(today, "_exclude")
     now = core_files(today)
     for path, content in core_files(release).items():
         where = f"template/{path}"
@@ -63,7 +63,7 @@ def check_files(release: Path, today: Path) -> Iterator[str]:
 
 def check_binary_files(today: Path) -> Iterator[str]:
     """Copier merges text. It replaces any other file, edited or not, unless told to leave it."""
-    kept = patterns("\n".join(configuration(today).get("_skip_if_exists", [])))
+    kept = matching(today, "_skip_if_exists")
     for path, content in core_files(today).items():
         if is_binary(content) and not kept.match_file(path):
             yield f"template/{path}: an update would replace it. Name it under _skip_if_exists."

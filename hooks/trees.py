@@ -50,6 +50,11 @@ def patterns(text: str, operation: Literal["copy", "update"] = "update") -> GitI
     return GitIgnoreSpec.from_lines(Template(text).render(_copier_operation=operation).splitlines())
 
 
+def matching(template: Path, key: str) -> GitIgnoreSpec:
+    """What one of copier.yml's own lists matches during an update; nothing if it is not there."""
+    return patterns("\n".join(configuration(template).get(key, [])))
+
+
 def owners(
     template: Path, paths: list[str], operation: Literal["copy", "update"] = "update"
 ) -> dict[str, list[str]]:

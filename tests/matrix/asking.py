@@ -66,6 +66,11 @@ def run(service: Path, *command: str, database: str = "") -> str:
     return done.stdout
 
 
+def run_tests(service: Path, *paths: str) -> str:
+    """The service's generated tests, or those of some paths. They must be green."""
+    return run(service, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths)
+
+
 def ask(service: Path, code: str) -> str:
     """What this code prints in the service's Python, with a database that dies with it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -130,6 +135,18 @@ def gone(*paths: str) -> Check:
 def load(service: Path, path: str) -> Any:
     """A YAML file's content. `on` is a truth value in YAML 1.1, so a workflow has a key True."""
     return yaml.safe_load((service / path).read_text())
+
+
+def at(path: str, *keys: Any, equals: Any) -> Check:
+    """A YAML file holds this value under these keys."""
+
+    def check(service: Path) -> None:
+        found = load(service, path)
+        for key in keys:
+            found = found[key]
+        assert found == equals, found
+
+    return check
 
 
 def ignores(service: Path, path: str) -> bool:

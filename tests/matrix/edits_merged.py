@@ -6,7 +6,7 @@ from typing import Any
 
 from rendering import replace
 
-from matrix.asking import all_of, gone, instructions, load, serves
+from matrix.asking import all_of, at, gone, instructions, serves
 from matrix.model import MERGED, Check, edit
 
 DOCKER, COMPOSE = "Dockerfile", "compose.yaml"
@@ -31,13 +31,7 @@ def built(*wanted: str, without: str = "") -> Check:
 
 
 def composed(*keys: str, equals: Any) -> Check:
-    def check(service: Path) -> None:
-        found = load(service, COMPOSE)
-        for key in keys:
-            found = found[key]
-        assert found == equals, found
-
-    return check
+    return at(COMPOSE, *keys, equals=equals)
 
 
 @edit(MERGED, built("RUN apt-get update && apt-get install -y libpq5"), DOCKER)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rendering import git, replace
 
-from matrix.asking import all_of, gone, holds, package_of, run, serves
+from matrix.asking import all_of, gone, holds, package_of, run_tests, serves
 from matrix.model import EXTENSION, edit
 
 
@@ -33,8 +33,7 @@ def tests_deleted(service: Path, package: str) -> None:
 
 
 def _own_test(service: Path) -> None:
-    options = ("-q", "-p", "no:cacheprovider")
-    found = run(service, "-m", "pytest", *options, "tests/test_mine.py")
+    found = run_tests(service, "tests/test_mine.py")
     assert "1 passed" in found, found
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from rendering import git, replace
 
-from matrix.asking import gone, ignores, load
+from matrix.asking import at, gone, ignores, load
 from matrix.edits_merged import COMPOSE, DOCKER, below, built, composed
-from matrix.edits_shared import WORKFLOW, ignored, workflow
+from matrix.edits_shared import WORKFLOW, attributed, ignored
 from matrix.model import MERGED, Check, edit
 
 FOLDER = ".github"
@@ -99,13 +99,7 @@ def workflow_header(service: Path, package: str) -> None:
 
 
 def in_workflow(*keys: Any, equals: Any) -> Check:
-    def check(service: Path) -> None:
-        found: Any = workflow(service)
-        for key in keys:
-            found = found[key]
-        assert found == equals, found
-
-    return check
+    return at(WORKFLOW, *keys, equals=equals)
 
 
 @edit(MERGED, in_workflow("jobs", "checks", "strategy", "matrix", "python", equals=["3.13"]),
@@ -180,12 +174,7 @@ def gitignore_exception(service: Path, package: str) -> None:
     replace(service / ".gitignore", "!.env.example\n", "!.env.example\n!.env.test\n")
 
 
-def _lfs(service: Path) -> None:
-    assert "filter: lfs" in git(service, "check-attr", "filter", "a.psd")
-    assert "eol: lf" in git(service, "check-attr", "eol", "a.py")
-
-
-@edit(MERGED, _lfs)
+@edit(MERGED, attributed("a.psd", "filter: lfs"))
 def gitattributes_large_files(service: Path, package: str) -> None:
     with (service / ".gitattributes").open("a") as file:
         file.write("*.psd filter=lfs diff=lfs merge=lfs -text\n")
@@ -194,11 +183,8 @@ def gitattributes_large_files(service: Path, package: str) -> None:
 UPDATES, RENOVATE = f"{FOLDER}/workflows/update.yml", f"{FOLDER}/renovate.json"
 
 
-def _monthly(service: Path) -> None:
-    assert load(service, UPDATES)[True]["schedule"] == [{"cron": "0 6 1 * *"}]
-
-
-@edit(MERGED, _monthly, WORKFLOW, since="0.4.0")
+@edit(MERGED, at(UPDATES, True, "schedule", equals=[{"cron": "0 6 1 * *"}]), WORKFLOW,
+      since="0.4.0")  # fmt: skip
 def updates_every_month(service: Path, package: str) -> None:
     path = service / UPDATES
     path.write_text(re.sub(r'cron: ".*"', 'cron: "0 6 1 * *"', path.read_text()))

@@ -41,12 +41,17 @@ def gitignore_rewritten(service: Path, package: str) -> None:
     (service / ".gitignore").write_text(".env\n.venv\n__pycache__\n*.swp\n")
 
 
-def _attribute(service: Path) -> None:
-    assert "diff: set" in git(service, "check-attr", "diff", "a.sql")
-    assert "eol: lf" in git(service, "check-attr", "eol", "a.py")
+def attributed(path: str, wanted: str) -> Check:
+    """Git gives the path this attribute (`name: value`), and our line endings still hold."""
+
+    def check(service: Path) -> None:
+        assert wanted in git(service, "check-attr", wanted.partition(":")[0], path)
+        assert "eol: lf" in git(service, "check-attr", "eol", "a.py")
+
+    return check
 
 
-@edit(MERGED, _attribute)
+@edit(MERGED, attributed("a.sql", "diff: set"))
 def gitattributes_line(service: Path, package: str) -> None:
     with (service / ".gitattributes").open("a") as file:
         file.write("*.sql diff\n")

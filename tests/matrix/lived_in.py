@@ -60,7 +60,3 @@ def in_database(service: Path, database: Path, code: str) -> str:
     start = START.format(package=package_of(service))
     printed = run(service, "-c", start + code, database=str(database))
     return (printed.splitlines() or [""])[-1]
-
-
-def run_generated_tests(service: Path) -> None:
-    run(service, "-m", "pytest", "-q", "-p", "no:cacheprovider")

@@ -8,12 +8,10 @@ from pathlib import Path
 from rendering import files_of, git, run_copier
 from versions import order
 
-from matrix.asking import run
+from matrix.asking import run_tests
 from matrix.history import ANSWERS, NEXT, History
 from matrix.judging import conflicts_in, judge
 from matrix.model import Edit, Outcome
-
-OWN_TESTS = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
 
 
 def applies(edit: Edit, way: Sequence[str], answers: str) -> bool:
@@ -77,12 +75,12 @@ def check_the_services_own_tests(service: Path, outcome: Outcome) -> None:
     if not list(service.glob("tests/test_*.py")):
         return
     try:
-        run(service, *OWN_TESTS)
+        run_tests(service, "tests")
     except AssertionError as after:
         commit(service)
         git(service, "checkout", "--quiet", "HEAD~1")
         try:
-            run(service, *OWN_TESTS)
+            run_tests(service, "tests")
         except AssertionError:
             return
         finally:

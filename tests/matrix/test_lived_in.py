@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rendering import files_of
 
-from matrix.asking import package_of, run
+from matrix.asking import package_of, run_tests
 from matrix.history import ANSWERS, NEWEST, NEXT, History
 from matrix.judging import judge
 from matrix.lived_in import (
@@ -16,11 +16,10 @@ from matrix.lived_in import (
     MIGRATE,
     in_database,
     life,
-    run_generated_tests,
 )
 from matrix.model import Outcome
 from matrix.recording import FULL, record
-from matrix.runner import OWN_TESTS, check_a_second_update, commit, update
+from matrix.runner import check_a_second_update, commit, update
 from matrix.test_matrix import paths
 
 
@@ -43,7 +42,7 @@ def test_a_lived_in_service_keeps_its_users_and_data(
     in_database(service, database, MIGRATE)
     in_database(service, database, CREATE)
     assert in_database(service, database, LOG_IN) == "1"
-    run(service, *OWN_TESTS)
+    run_tests(service, "tests")
 
     outcome = Outcome("lived_in", "lived-in service", [*way, NEXT], answers)
     before = files_of(service)
@@ -59,7 +58,7 @@ def test_a_lived_in_service_keeps_its_users_and_data(
     fresh = files_of(history.base(NEXT, answers))
     judge(service, edits, outcome, before, files_of(base), fresh, NEXT)
     if FULL:
-        run_generated_tests(service)
+        run_tests(service)
     check_a_second_update(service, outcome)
     record(outcome)
     assert outcome.faults == []
