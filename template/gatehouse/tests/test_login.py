@@ -2,11 +2,13 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import argon2
 import pytest
+import time_machine
 from fastapi import FastAPI
 from joserfc import jwt as other_jwt
 from joserfc.jwk import OctKey
@@ -71,7 +73,8 @@ def test_another_library_verifies_the_token_with_the_key_of_the_environment(
     client: TestClient, core: Gatehouse, create_user: CreateUser, auth_key: str
 ) -> None:
     user = create_user("bob@example.com")
-    token = log_in(client, "bob@example.com").json()["access_token"]
+    with time_machine.travel(time.time(), tick=False):  # one second for `auth_time` and `iat`
+        token = log_in(client, "bob@example.com").json()["access_token"]
     key = OctKey.import_key({"kty": "oct", "k": auth_key})
     found = other_jwt.decode(token, key, algorithms=["HS256"])
     assert found.header["typ"] == "at+jwt"
