@@ -64,6 +64,13 @@ def forge(core: Gatehouse, auth_key: str, sign_in: SignIn) -> Forge:
 
 
 @pytest.fixture
+def docs_enabled(core: Gatehouse) -> None:
+    """Skip the test where the service's settings turn the document and its page off."""
+    if not core.settings.docs_enabled:
+        pytest.skip("this service has its docs off")
+
+
+@pytest.fixture
 def now() -> int:
     return int(time.time())
 

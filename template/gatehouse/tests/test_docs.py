@@ -1,14 +1,14 @@
 """The docs page: served by the service alone, under a strict policy of its own."""
 
 from collections.abc import Callable
-from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 from fastapi import FastAPI
+from served_page import Page
 from starlette.testclient import TestClient
 
-from gatehouse.state import Gatehouse
+pytestmark = pytest.mark.usefixtures("docs_enabled")
 
 PAGE = "/docs"
 DOCUMENT = "/openapi.json"
@@ -18,39 +18,6 @@ FILES = {
     "/docs/favicon.png": "image/png",
     "/docs/init.js": "text/javascript; charset=utf-8",
 }
-ADDRESSES = {"href", "src", "action", "data", "srcset"}
-
-
-class Page(HTMLParser):
-    """What a page loads and links to, and what an inline-code policy would refuse."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.addresses: list[str] = []
-        self.inline: list[str] = []
-        self.inside = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.inside = tag
-        for name, value in attrs:
-            if name in ADDRESSES:
-                self.addresses.append(value or "")
-            if name == "style" or name.startswith("on") or "javascript:" in (value or ""):
-                self.inline.append(f"{tag} {name}")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self.inside in ("script", "style") and data.strip():
-            self.inline.append(self.inside)
-
-
-@pytest.fixture(autouse=True)
-def _docs_enabled(core: Gatehouse) -> None:
-    if not core.settings.docs_enabled:
-        pytest.skip("this service has its docs off")
 
 
 def policy(client: TestClient) -> dict[str, list[str]]:

@@ -1,57 +1,19 @@
 """The OpenAPI document is valid, and its names stay what they are for client generators."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
 from fastapi import Body, FastAPI
 from openapi_spec_validator import validate
 from pydantic import BaseModel
+from served_openapi import Pet, add_test_pet, document, list_test_pets, operations
 from starlette.testclient import TestClient
 
 from gatehouse import public
 from gatehouse.openapi import check_openapi
 from gatehouse.refusal import StartRefused
-from gatehouse.state import Gatehouse
 
-METHODS = {"get", "post", "put", "patch", "delete", "head", "options"}
-
-
-class Pet(BaseModel):
-    """A body for the routes that these tests add."""
-
-    name: str
-
-
-@public
-async def add_test_pet(pet: Pet) -> Pet:
-    return pet
-
-
-@public
-async def list_test_pets() -> list[Pet]:
-    return []
-
-
-@pytest.fixture(autouse=True)
-def _docs_enabled(core: Gatehouse) -> None:
-    if not core.settings.docs_enabled:
-        pytest.skip("this service has its docs off")
-
-
-def document(client: TestClient) -> dict[str, Any]:
-    answer = client.get("/openapi.json")
-    assert answer.status_code == 200
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def operations(client: TestClient) -> dict[tuple[str, str], dict[str, Any]]:
-    return {
-        (method, path): operation
-        for path, methods in document(client)["paths"].items()
-        for method, operation in methods.items()
-        if method in METHODS
-    }
+pytestmark = pytest.mark.usefixtures("docs_enabled")
 
 
 def test_document_is_valid_openapi(client: TestClient) -> None:

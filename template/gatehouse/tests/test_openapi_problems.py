@@ -5,57 +5,17 @@ from typing import Annotated, Any
 import pytest
 from fastapi import FastAPI
 from openapi_schema_validator import OAS31Validator
-from pydantic import BaseModel
+from served_openapi import Pet, add_test_pet, document, list_test_pets, operations
 from starlette.testclient import TestClient
 
-from gatehouse import Caller, public, requires
-from gatehouse.state import Gatehouse
+from gatehouse import Caller, requires
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("docs_enabled")]
 
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 INVALID = {
     "application/problem+json": {"schema": {"$ref": "#/components/schemas/ValidationProblem"}}
 }
-METHODS = {"get", "post", "put", "patch", "delete", "head", "options"}
-
-
-class Pet(BaseModel):
-    """A body for the routes that these tests add."""
-
-    name: str
-
-
-@public
-async def add_test_pet(pet: Pet) -> Pet:
-    return pet
-
-
-@public
-async def list_test_pets() -> list[Pet]:
-    return []
-
-
-@pytest.fixture(autouse=True)
-def _docs_enabled(core: Gatehouse) -> None:
-    if not core.settings.docs_enabled:
-        pytest.skip("this service has its docs off")
-
-
-def document(client: TestClient) -> dict[str, Any]:
-    answer = client.get("/openapi.json")
-    assert answer.status_code == 200
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def operations(client: TestClient) -> dict[tuple[str, str], dict[str, Any]]:
-    return {
-        (method, path): operation
-        for path, methods in document(client)["paths"].items()
-        for method, operation in methods.items()
-        if method in METHODS
-    }
 
 
 def answers(client: TestClient, method: str, path: str) -> dict[str, Any]:
