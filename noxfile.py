@@ -157,7 +157,7 @@ def update(session: nox.Session) -> None:
 
 @nox.session
 def update_full(session: nox.Session) -> None:
-    """Those edits over all versions, ways and answers. Takes over an hour; its table: README."""
+    """Those edits over all versions, ways and answers. Takes hours; its table: README."""
     install(session, "template", "postgresql")
     session.install("-e", f"{CORE}[testing]")
     results = Path(session.create_tmp()).resolve() / "matrix"
