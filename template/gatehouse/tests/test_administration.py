@@ -90,6 +90,8 @@ def test_an_account_that_is_not_there_is_missing(admin: TestClient, bad: str) ->
         {"role": None},
         {"is_active": None},
         {"is_active": "maybe"},
+        {"is_active": "no"},  # as a form would send it; JSON has truth values
+        {"is_active": 0},
         {"password": "seven quiet herons at dawn"},
         {"email": "new@example.com"},
         {"id": str(uuid4())},

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Query, Request
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, StrictBool, field_validator
 from sqlmodel import Session, col, select
 
 from gatehouse import users
@@ -42,7 +42,7 @@ class AccountPage(BaseModel):
 class AccountChange(Body):
     """What is to change; what is left out stays. Nobody sets another's password (ASVS 6.4.6)."""
 
-    is_active: bool | None = None
+    is_active: StrictBool | None = None
     role: str | None = None
 
     @field_validator("is_active", "role", mode="before")

@@ -15,6 +15,8 @@ async def read_form(request: Request) -> dict[str, str]:
     Raises 415 for another media type or charset, `invalid_request` for a parameter that is
     there twice, for text that is no UTF-8 and for anything else that is not such a form.
     """
+    if "content-type" not in request.headers and not await request.body():
+        return {}  # no content has no media type either (RFC 9110 section 8.3)
     media_type, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     if media_type.strip().lower() != "application/x-www-form-urlencoded" or charset not in (
