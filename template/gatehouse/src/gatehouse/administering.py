@@ -59,7 +59,8 @@ def enable(service: "Service", asked: argparse.Namespace) -> int:
 def end_sessions(service: "Service", asked: argparse.Namespace) -> int:
     """End every session of one account, or with `--all` of everyone."""
     if bool(asked.email) == asked.all:
-        raise StartRefused("Name one account by its address, or give --all for everyone.")
+        asked.usage_error("name one account by its address, or give --all for everyone")
+        return 2
     if asked.email:
         return _change(service, asked.email, _end_sessions_of)
     core: Gatehouse = load(service).state.gatehouse

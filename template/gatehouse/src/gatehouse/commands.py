@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -62,12 +63,16 @@ def run(
     try:
         with nullcontext() if handler in servers else audit_lines():
             code = handler(service, asked)
+        sys.stdout.flush()
     except SQLAlchemyError as error:
         raise StartRefused(_in_words(error, service)) from None
     except CommandError as error:
         raise StartRefused(f"The migrations cannot be applied: {error}") from None
     except KeyboardInterrupt:
         code = 130
+    except BrokenPipeError:  # the reader of what we print has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushed at exit again
+        code = 1
     sys.exit(code)
 
 
@@ -121,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     end = _add(user, "end-sessions", administering.end_sessions, "log an account out everywhere")
     end.add_argument("email", metavar="EMAIL", nargs="?", help="its address")
     end.add_argument("--all", action="store_true", help="everyone, at once")
+    end.set_defaults(usage_error=end.error)
     _add(commands, "cleanup", administering.cleanup, "delete expired rows and old addresses")
     doctor = _add(
         commands, "doctor", diagnosing.diagnose, "show what is risky here, and what to do about it"
@@ -162,17 +168,15 @@ def _add(
 
 
 def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65_535:
-        raise ValueError
-    return number
+    if not (text.isdecimal() and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
+    return int(text)
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not (text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: give 1 or more")
+    return int(text)
 
 
 def _migrate(service: Service, _: argparse.Namespace) -> int:

@@ -7,6 +7,9 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from jwt import PyJWTError
+from pydantic import ValidationError
+
 from gatehouse.serving import load
 from gatehouse.state import Gatehouse
 from gatehouse.token_checks import CHECKS, Candidate, Expected, read_segment
@@ -56,11 +59,15 @@ def _results(expected: Expected, text: str) -> list[tuple[str, str | None]]:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error, in ASCII and short. Ours are sentences; a parser's may be odd."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if type(error).__name__ == "ValidationError":
-        lines = [f"{lines[1]}: {lines[2].partition(' [')[0]}"] if len(lines) > 2 else lines
-    return ascii(lines[0] if lines else type(error).__name__)[1:-1][:120]
+    """The first line of an error, in ASCII and short. What a parser says of bytes helps nobody."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    elif type(error) is ValueError or isinstance(error, PyJWTError):
+        reason = str(error).partition("\n")[0]
+    else:
+        reason = "cannot be read: not base64url, not UTF-8 or not JSON"
+    return ascii(reason)[1:-1][:120]
 
 
 def _members(text: str, index: int) -> list[str]:
