@@ -25,7 +25,6 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
 # nox points uv at the session's environment; a rendered service is to have one of its own.
 OWN_ENVIRONMENT = {
-    "PYTHONDONTWRITEBYTECODE": None,  # its second start is to be faster than its first
     "UV_PROJECT_ENVIRONMENT": None,
     "UV_PYTHON": None,
     "VIRTUAL_ENV": None,
@@ -33,6 +32,8 @@ OWN_ENVIRONMENT = {
 
 # A session never fetches a Python by itself: one that is absent is reported.
 os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
+# Tests start Python by the hundred: each start after the first is to find its modules compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def find_python(version: str) -> str | None:
