@@ -1,0 +1,107 @@
+"""Security stamps, pending registrations, actors, and indexes for what grows."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "gatehouse_0004"
+down_revision = "gatehouse_0003"
+branch_labels = None
+depends_on = None
+
+COLUMNS = {
+    "gatehouse_user": [sa.Column("stamp", sa.Integer(), nullable=False, server_default="0")],
+    "gatehouse_login_session": [
+        sa.Column("stamp", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("epoch", sa.Integer(), nullable=False, server_default="0"),
+    ],
+    "gatehouse_ended_session": [
+        sa.Column("position", sa.BigInteger(), nullable=False, server_default="0")
+    ],
+    "gatehouse_audit_event": [
+        sa.Column("actor", sa.String(), nullable=False, server_default=""),
+        sa.Column("actor_session_id", sa.Uuid()),
+    ],
+    "gatehouse_one_time_token": [
+        sa.Column("stamp", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("wrong_passwords", sa.Integer(), nullable=False, server_default="0"),
+    ],
+    "gatehouse_errand": [
+        sa.Column("network", sa.String(), nullable=False, server_default=""),
+        sa.Column("stamp", sa.Integer()),
+        sa.Column("registration_id", sa.Uuid()),
+    ],
+}
+
+
+def upgrade() -> None:
+    for table, columns in COLUMNS.items():
+        for column in columns:
+            op.add_column(table, column)
+    # An errand of an earlier version knew its account: it was left under the first stamp.
+    op.execute("UPDATE gatehouse_errand SET stamp = 0 WHERE user_id IS NOT NULL")
+    op.create_table(
+        "gatehouse_ended_account",
+        sa.Column("user_id", sa.Uuid(), primary_key=True),
+        sa.Column("stamp", sa.Integer(), nullable=False),
+        sa.Column("excepted_session_id", sa.Uuid()),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False, index=True),
+        sa.Column("position", sa.BigInteger(), nullable=False, server_default="0", index=True),
+    )
+    op.create_table(
+        "gatehouse_service_epoch",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("epoch", sa.Integer(), nullable=False, server_default="0"),
+    )
+    op.execute("INSERT INTO gatehouse_service_epoch (id, epoch) VALUES (1, 0)")
+    op.create_table(
+        "gatehouse_pending_registration",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("email", sa.String(), nullable=False),
+        sa.Column("email_key", sa.String(), nullable=False, index=True),
+        sa.Column("password_hash", sa.String(), nullable=False),
+        sa.Column("answers", sa.JSON(), nullable=False, server_default="{}"),
+        sa.Column("digest", sa.String(), unique=True),
+        sa.Column("wrong_passwords", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("ip", sa.String(), nullable=False),
+        sa.Column("network", sa.String(), nullable=False),
+        sa.Column("user_agent", sa.String(), nullable=False),
+        sa.Column("request_id", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False, index=True),
+    )
+    op.create_index("ix_gatehouse_user_created_at_id", "gatehouse_user", ["created_at", "id"])
+    op.create_index(
+        "ix_gatehouse_login_session_last_used_at", "gatehouse_login_session", ["last_used_at"]
+    )
+    op.create_index("ix_gatehouse_ended_session_position", "gatehouse_ended_session", ["position"])
+    for name, table, column, where in (
+        (
+            "ix_gatehouse_refresh_token_sealed",
+            "gatehouse_refresh_token",
+            "retired_at",
+            "sealed_successor IS NOT NULL",
+        ),
+        ("ix_gatehouse_audit_event_named", "gatehouse_audit_event", "time", "ip <> ''"),
+    ):
+        only = sa.text(where)
+        op.create_index(name, table, [column], sqlite_where=only, postgresql_where=only)
+
+
+def downgrade() -> None:
+    for name, table in (
+        ("ix_gatehouse_audit_event_named", "gatehouse_audit_event"),
+        ("ix_gatehouse_refresh_token_sealed", "gatehouse_refresh_token"),
+        ("ix_gatehouse_ended_session_position", "gatehouse_ended_session"),
+        ("ix_gatehouse_login_session_last_used_at", "gatehouse_login_session"),
+        ("ix_gatehouse_user_created_at_id", "gatehouse_user"),
+    ):
+        op.drop_index(name, table)
+    for table in (
+        "gatehouse_pending_registration",
+        "gatehouse_service_epoch",
+        "gatehouse_ended_account",
+    ):
+        op.drop_table(table)
+    for table, columns in COLUMNS.items():
+        for column in columns:
+            op.drop_column(table, column.name)
