@@ -102,7 +102,7 @@ class Client:
 
 
 def token_in(mail: EmailMessage) -> str:
-    found = re.search(r"#token=(\S+)", text_of(mail))
+    found = re.search(r"#token=([^\s&]+)", text_of(mail))
     if not found:
         raise SystemExit(f"the mail {mail['Subject']!r} has no link")
     return found[1]

@@ -348,9 +348,9 @@ def test_cleanup_deletes_all_that_is_over(
     for _ in range(5):
         sign_in()
     with core.database.write() as session:
-        user_id = session.exec(select(User.id)).first()
-        assert user_id
-        issue(session, "reset", user_id, "bob@example.com")
+        user = session.exec(select(User)).first()
+        assert user
+        issue(session, "reset", user, "bob@example.com")
     with time_machine.travel(utc_now() + timedelta(days=31), tick=False):
         assert run("cleanup") == 0
     assert "Deleted or emptied 6 rows" in capsys.readouterr().out

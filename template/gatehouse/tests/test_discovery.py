@@ -54,7 +54,12 @@ def core_of(client: TestClient) -> Gatehouse:
 
 def issue(core: Gatehouse) -> str:
     token, _ = core.tokens.issue(
-        user_id=uuid4(), session_id=uuid4(), scopes=["notes:read"], session_end=time.time() + 60
+        stamp=0,
+        epoch=0,
+        user_id=uuid4(),
+        session_id=uuid4(),
+        scopes=["notes:read"],
+        session_end=time.time() + 60,
     )
     return token
 

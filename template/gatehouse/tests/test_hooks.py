@@ -111,7 +111,7 @@ def test_a_service_is_told_of_each_step_of_an_account(
         (mail,) = hooks.mails
         assert mail["To"] == BOB
         text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
-        token = text.split("#token=")[1].split()[0]
+        token = text.split("#token=")[1].split("&")[0]
         assert client.post("/auth/verify-email", json={"token": token}).status_code == 204
         mine = bearer(log_in(client))
         gone = {"current_password": PASSWORD}

@@ -80,7 +80,12 @@ def test_a_key_long_enough_for_another_algorithm_keeps_to_its_own() -> None:
     key = b64(secrets.token_bytes(64))
     tokens = Tokens(ring=read_keys(key), issuer="i", audience="a", client_id="c", lifetime=60)
     good, _ = tokens.issue(
-        user_id=uuid4(), session_id=uuid4(), scopes=(), session_end=time.time() + 60
+        stamp=0,
+        epoch=0,
+        user_id=uuid4(),
+        session_id=uuid4(),
+        scopes=(),
+        session_end=time.time() + 60,
     )
     assert tokens.read(good)
     (only,) = tokens.expected.ring.keys

@@ -111,6 +111,8 @@ def test_a_token_of_every_key_in_the_ring_is_accepted(service: Service) -> None:
 
 def test_the_first_key_signs(service: Service) -> None:
     token, _ = service.core.tokens.issue(
+        stamp=0,
+        epoch=0,
         user_id=service.claims["sub"],
         session_id=service.claims["sid"],
         scopes=(),

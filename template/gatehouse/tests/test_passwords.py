@@ -90,14 +90,14 @@ def test_the_unicode_form_makes_no_difference(pool: Passwords) -> None:
 
 
 @pytest.mark.parametrize("password", ["x" * 257, "x" * 1_000_000, "\ud800"])
-def test_what_normalising_refuses_is_wrong_without_a_hash(
+def test_what_normalising_refuses_is_wrong_after_the_same_work(
     pool: Passwords, work: list[str], password: str
 ) -> None:
     assert run(pool.verify(password, None)) is None
     assert run(pool.verify(password, stored())) is None
     with pytest.raises(WeakPassword):
         run(pool.hash(password))
-    assert not work
+    assert len(work) == 2
 
 
 MALFORMED = [

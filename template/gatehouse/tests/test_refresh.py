@@ -242,8 +242,16 @@ def test_a_refresh_never_widens_and_a_refused_one_uses_nothing_up(
         pytest.skip("the role user has fewer than two scopes")
     tokens = log_in(client, scope=granted[0])
     for wider in (granted[1], " ".join(granted), *(core.scopes.keys() - core.roles["user"])):
-        assert refused(refresh(client, tokens["refresh_token"], scope=wider), "invalid_scope")
+        answer = refresh(client, tokens["refresh_token"], scope=wider)
+        if granted[0] in wider.split():  # granted as far as it goes, as at a login
+            assert answer.json()["scope"] == granted[0]
+            tokens = answer.json()
+        else:
+            assert refused(answer, "invalid_grant")
     assert refresh(client, tokens["refresh_token"]).json()["scope"] == granted[0]
+    with core.database.read() as session:
+        told = [row.event for row in session.exec(select(AuditEvent))]
+    assert told.count("refresh_refused") == 1 + len(core.scopes.keys() - core.roles["user"])
 
 
 def test_a_role_that_lost_a_scope_loses_it_at_the_next_refresh(

@@ -57,7 +57,12 @@ Lines = Callable[[], list[tuple[int, str]]]
 
 def issue(tokens: Tokens) -> str:
     token, _ = tokens.issue(
-        user_id=uuid4(), session_id=uuid4(), scopes=(), session_end=time.time() + 60
+        stamp=0,
+        epoch=0,
+        user_id=uuid4(),
+        session_id=uuid4(),
+        scopes=(),
+        session_end=time.time() + 60,
     )
     return token
 

@@ -34,6 +34,7 @@ LAYERS = (
     {
         "proxies",
         "audit",
+        "stamps",
         "sessions",
         "users",
         "refresh",
@@ -46,6 +47,7 @@ LAYERS = (
         "outbox",
     },
     {"state"},
+    {"proving"},
     {"guards", "rates", "problems", "openapi"},
     {"request_limits", "hardening", "docs", "logs"},
     {"routes"},

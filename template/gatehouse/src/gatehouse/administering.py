@@ -3,25 +3,25 @@
 import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from uuid import UUID
 
-from sqlalchemy import ColumnElement
 from sqlmodel import Session, col
 
-from gatehouse import sessions, users
+from gatehouse import sessions, stamps, users
 from gatehouse.addresses import BadAddress
 from gatehouse.audit import COMMAND, record
 from gatehouse.cleaning import clean
 from gatehouse.refusal import StartRefused
 from gatehouse.serving import load
 from gatehouse.state import Gatehouse
-from gatehouse.tables import LoginSession, User
+from gatehouse.tables import LoginSession
 
 if TYPE_CHECKING:
     from gatehouse.commands import Service
 
 
-def _change(service: "Service", email: str, change: Callable[[Session, User], str]) -> int:
+def _change(
+    service: "Service", email: str, change: Callable[[Session, users.LockedUser], str]
+) -> int:
     """Do something to one account, in one transaction."""
     core: Gatehouse = load(service).state.gatehouse
     try:
@@ -36,10 +36,10 @@ def _change(service: "Service", email: str, change: Callable[[Session, User], st
 def disable(service: "Service", asked: argparse.Namespace) -> int:
     """Disable an account and end its sessions. The last active administrator cannot be."""
 
-    def change(session: Session, user: User) -> str:
+    def change(session: Session, user: users.LockedUser) -> str:
         ended = users.disable(session, user)
         record(session, "user_disabled", COMMAND, user_id=user.id)
-        return f"Disabled {user.email} and ended {len(ended)} sessions."
+        return f"Disabled {user.email} and ended {ended} sessions."
 
     return _change(service, asked.email, change)
 
@@ -47,9 +47,8 @@ def disable(service: "Service", asked: argparse.Namespace) -> int:
 def enable(service: "Service", asked: argparse.Namespace) -> int:
     """Let a disabled account log in again."""
 
-    def change(session: Session, user: User) -> str:
-        user.is_active = True
-        session.add(user)
+    def change(session: Session, user: users.LockedUser) -> str:
+        users.enable(session, user)
         record(session, "user_enabled", COMMAND, user_id=user.id)
         return f"Enabled {user.email}."
 
@@ -65,23 +64,25 @@ def end_sessions(service: "Service", asked: argparse.Namespace) -> int:
         return _change(service, asked.email, _end_sessions_of)
     core: Gatehouse = load(service).state.gatehouse
     with core.database.write() as session:
-        ended = _end(session, None, col(LoginSession.id).is_not(None))
-    print(f"Ended {len(ended)} sessions. {_WHEN.format(core.settings.auth_revocation_seconds)}")
+        # From here on nobody's token or session is good, however many there are.
+        stamps.raise_epoch(session)
+        ended = sessions.count(session)
+        record(session, "sessions_ended", COMMAND)
+    while True:
+        with core.database.write() as session:
+            if not sessions.drop_some(session):
+                break
+    print(f"Ended {ended} sessions. {_WHEN.format(core.settings.auth_revocation_seconds)}")
     return 0
 
 
 _WHEN = "Running services refuse their access tokens within {} seconds."
 
 
-def _end_sessions_of(session: Session, user: User) -> str:
-    ended = _end(session, user.id, col(LoginSession.user_id) == user.id)
-    return f"Ended {len(ended)} sessions of {user.email}."
-
-
-def _end(session: Session, user_id: UUID | None, which: ColumnElement[bool]) -> list[UUID]:
-    ended = sessions.end_sessions(session, which)
-    record(session, "sessions_ended", COMMAND, user_id=user_id)
-    return ended
+def _end_sessions_of(session: Session, user: users.LockedUser) -> str:
+    ended = sessions.end_sessions(session, col(LoginSession.user_id) == user.id)
+    record(session, "sessions_ended", COMMAND, user_id=user.id)
+    return f"Ended {ended} sessions of {user.email}."
 
 
 def cleanup(service: "Service", _: argparse.Namespace) -> int:

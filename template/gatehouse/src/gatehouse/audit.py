@@ -5,7 +5,7 @@ survive a refused request is written in a transaction of its own before the refu
 """
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 from uuid import UUID
 
@@ -42,20 +42,29 @@ Event = Literal[
     "account_deleted",
     "role_changed",
     "throttled",
+    "refresh_refused",
+    "email_change_requested",
+    "role_refused",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request came from."""
+    """Where a request came from, and who acts by it: a user's id, `command`, or nobody known."""
 
     ip: str
     user_agent: str
     request_id: str
     network: str = ""
+    actor: str = ""
+    actor_session_id: UUID | None = None
+
+    def by(self, user_id: UUID, session_id: UUID | None = None) -> "Origin":
+        """The same place, once it is known which account acts."""
+        return replace(self, actor=str(user_id), actor_session_id=session_id)
 
 
-COMMAND = Origin(ip="", user_agent="command", request_id="")
+COMMAND = Origin(ip="", user_agent="command", request_id="", actor="command")
 
 
 def origin_of(connection: HTTPConnection, trusted: tuple[Network, ...]) -> Origin:
@@ -78,13 +87,18 @@ def record(
     user_id: UUID | None = None,
     session_id: UUID | None = None,
 ) -> None:
-    """Write an event into the caller's transaction, and into the log."""
+    """Write an event into the caller's transaction, and into the log.
+
+    `user_id` and `session_id` are whom it befell, the origin's actor who did it.
+    """
     row = AuditEvent(event=event, user_id=user_id, session_id=session_id, **asdict(origin))
     session.add(row)
     fields = {
         "event": event,
         "user_id": str(user_id) if user_id else None,
         "session_id": str(session_id) if session_id else None,
+        "actor": origin.actor or None,
+        "actor_session_id": str(origin.actor_session_id) if origin.actor_session_id else None,
         "address": origin.ip,
         "user_agent": origin.user_agent,
     }

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
@@ -31,6 +31,8 @@ class Database:
         self.engine = create_database_engine(url)
         self._writer = self.engine.execution_options(gatehouse_write=True)
         self._one_writer = threading.Lock() if self.engine.dialect.name == "sqlite" else None
+        # Called with a session's `info` after its commit: verbs note there what others must know.
+        self.committed: Callable[[dict[Any, Any]], None] = lambda _: None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -40,13 +42,15 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A session in one transaction, committed at the end, rolled back by an exception."""
-        with (
-            self._turn(),
-            Session(self._writer, expire_on_commit=False) as session,
-            session.begin(),
-        ):
-            yield session
+        """A session in one transaction, committed at the end, rolled back by an exception.
+
+        What the verbs noted in it (ended sessions, mail that waits) is told after the commit.
+        """
+        with self._turn(), Session(self._writer, expire_on_commit=False) as session:
+            with session.begin():
+                yield session
+            noted = dict(session.info)
+        self.committed(noted)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

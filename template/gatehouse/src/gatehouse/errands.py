@@ -33,9 +33,9 @@ class Terms:
     pages: str
     must_verify: bool
 
-    def link(self, page: str, token: str) -> str:
+    def link(self, page: str, token: str, more: str = "") -> str:
         """The token stands in the fragment, which no server and no log gets to see."""
-        return f"{self.pages}/{page}#token={token}"
+        return f"{self.pages}/{page}#token={token}{more}"
 
 
 # Does an errand in its own transaction; what is to be mailed, if anything.
@@ -50,17 +50,25 @@ def leave(
     email: str,
     email_key: str,
     user_id: UUID | None = None,
+    stamp: int | None = None,
     password_hash: str | None = None,
 ) -> None:
-    """Leave an errand, in the caller's transaction."""
+    """Leave an errand, in the caller's transaction; after its commit the outbox is told.
+
+    `stamp` is that of the account that it acts for: an errand that makes a link is void when
+    the account's has moved on.
+    """
+    session.info["gatehouse_errand_left"] = True
     session.add(
         Errand(
             kind=kind,
             email=email,
             email_key=email_key,
             user_id=user_id,
+            stamp=stamp,
             password_hash=password_hash,
             ip=origin.ip,
+            network=origin.network,
             user_agent=origin.user_agent,
             request_id=origin.request_id,
         )
@@ -69,13 +77,19 @@ def leave(
 
 def origin_of(errand: Errand) -> Origin:
     """Where the request came from that left it."""
-    return Origin(ip=errand.ip, user_agent=errand.user_agent, request_id=errand.request_id)
+    return Origin(
+        ip=errand.ip,
+        network=errand.network,
+        user_agent=errand.user_agent,
+        request_id=errand.request_id,
+    )
 
 
 def is_superseded(session: Session, errand: Errand) -> bool:
-    """Whether the same was asked for again later: then the later one is done alone."""
+    """Whether the same account asked for the same again later: then that is done alone."""
     later = select(Errand.id).where(
         Errand.kind == errand.kind,
+        Errand.user_id == errand.user_id,
         Errand.email_key == errand.email_key,
         col(Errand.created_at) > errand.created_at,
     )

@@ -104,6 +104,7 @@ def install(
         mailer=mailer,
         outbox=Outbox(database, mailer, _terms(settings, hooks)),
     )
+    database.committed = core.tell
     app.state.gatehouse = core
     app.router.redirect_slashes = False  # a redirect would send a password on to any Host
     app.router.routes[:] = [route for route in app.router.routes if not _is_fastapi_docs(route)]

@@ -33,35 +33,45 @@ class Redeemed:
     """What a token stood for. `email` is the address that it was mailed to."""
 
     purpose: str
-    user_id: UUID
     email: str
 
 
-def issue(session: Session, purpose: Purpose, user_id: UUID, email: str) -> str:
-    """A new token of 256 random bits. Earlier ones of that account and purpose are good no more."""
-    retire(session, user_id, purpose)
+def new_token() -> tuple[str, str]:
+    """A token of 256 random bits, and the digest that the database keeps of it."""
     token = PREFIX + secrets.token_urlsafe(32)
+    return token, digest_of(token)
+
+
+def issue(session: Session, purpose: Purpose, user: User, email: str) -> str:
+    """A new token under the account's stamp; its row is locked by the caller.
+
+    Earlier ones of that account and purpose are good no more.
+    """
+    retire(session, user.id, purpose)
+    token, digest = new_token()
     session.add(
         OneTimeToken(
-            digest=_digest(token),
+            digest=digest,
             purpose=purpose,
-            user_id=user_id,
+            user_id=user.id,
             email=email,
             expires_at=utc_now() + LIVES[purpose],
+            stamp=user.stamp,
         )
     )
     return token
 
 
-def holder(session: Session, token: str, purpose: Purpose) -> User:
+def holder(session: Session, token: str, *purposes: Purpose) -> User:
     """The active account of a token that is still good, which stays so. Else BadOneTimeToken."""
     user = session.exec(
         select(User)
         .join(OneTimeToken, col(OneTimeToken.user_id) == col(User.id))
         .where(
-            OneTimeToken.digest == _digest(token),
-            OneTimeToken.purpose == purpose,
+            OneTimeToken.digest == digest_of(token),
+            col(OneTimeToken.purpose).in_(purposes),
             col(OneTimeToken.expires_at) > utc_now(),
+            col(OneTimeToken.stamp) == col(User.stamp),
             col(User.is_active).is_(True),
         )
     ).one_or_none()
@@ -70,22 +80,25 @@ def holder(session: Session, token: str, purpose: Purpose) -> User:
     return user
 
 
-def redeem(session: Session, token: str, *purposes: Purpose) -> Redeemed:
-    """Use a token up, by one conditional DELETE: of many at once one wins. Else BadOneTimeToken.
+def redeem(session: Session, token: str, user: User, *purposes: Purpose) -> Redeemed:
+    """Use a token of this account up, by one conditional DELETE: of many at once one wins.
 
-    One for another purpose is left as it was.
+    Its row is locked by the caller, so that its stamp holds. Else BadOneTimeToken. One for
+    another purpose is left as it was.
     """
     used = (
         delete(OneTimeToken)
         .where(
-            col(OneTimeToken.digest) == _digest(token),
+            col(OneTimeToken.digest) == digest_of(token),
+            col(OneTimeToken.user_id) == user.id,
             col(OneTimeToken.purpose).in_(purposes),
+            col(OneTimeToken.stamp) == user.stamp,
             col(OneTimeToken.expires_at) > utc_now(),
         )
-        .returning(col(OneTimeToken.purpose), col(OneTimeToken.user_id), col(OneTimeToken.email))
+        .returning(col(OneTimeToken.purpose), col(OneTimeToken.email))
     )
     row = session.execute(used).one_or_none()
-    if row is None:
+    if row is None or not user.is_active:
         raise BadOneTimeToken
     return Redeemed(*row)
 
@@ -98,6 +111,6 @@ def retire(session: Session, user_id: UUID, *purposes: Purpose) -> None:
     session.execute(delete(OneTimeToken).where(*which))
 
 
-def _digest(token: str) -> str:
+def digest_of(token: str) -> str:
     """What the database holds of a token. 256 random bits need no slow hash (ASVS 6.5.2)."""
     return sha256(token[:MAX_LENGTH].encode("utf-8", "surrogatepass")).hexdigest()

@@ -95,24 +95,29 @@ class Passwords:
         self._decoy = decoy = await self._run(self._prepare)
         return decoy
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, *, client: str = "") -> str:
         """Hash the normalised password. Raises WeakPassword as normalise does, HashQueueFull."""
         normal = normalise(password)
         return await self._run(lambda: self._hasher.hash(normal))
 
     async def verify(
-        self, password: str, stored: str | None, before: Callable[[], None] = lambda: None
+        self,
+        password: str,
+        stored: str | None,
+        before: Callable[[], None] = lambda: None,
+        *,
+        client: str = "",
     ) -> Verified | None:
         """None for a wrong password, and after the same work for a missing or malformed hash.
 
-        What normalise refuses is wrong unhashed: that tells only what was sent. `before` is
-        called when the hash is about to be computed, in that thread; what it raises is raised
-        in its place. Raises HashQueueFull.
+        What normalise refuses is a wrong password like any other. `before` is called when the
+        hash is about to be computed, in that thread; what it raises is raised in its place.
+        Raises HashQueueFull.
         """
         try:
             normal = normalise(password)
         except WeakPassword:
-            return None
+            password, normal, stored = "", "", None
         decoy = self._decoy or await self.start()
 
         def check() -> Verified | None:

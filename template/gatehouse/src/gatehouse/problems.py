@@ -46,11 +46,16 @@ class OAuthError(Exception):
         self.description = description
 
 
+class WrongLinkPassword(Exception):
+    """A 400 of its own type: the link is good, the password sent with it is not."""
+
+
 def add_problem_handlers(app: FastAPI) -> None:
     """Answer every exception of the application as a problem."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(OAuthError, _oauth)
+    app.add_exception_handler(WrongLinkPassword, _wrong_link_password)
     app.add_exception_handler(Throttled, _throttled)
     app.add_exception_handler(Exception, _unexpected)
     for unreadable in (UnicodeEncodeError, DataError):
@@ -92,6 +97,11 @@ _DETAILS = {
 async def _oauth(_: Request, error: Exception) -> Response:
     assert isinstance(error, OAuthError)  # noqa: S101
     return JSONResponse({"error": error.error, "error_description": error.description}, 400)
+
+
+async def _wrong_link_password(_: Request, __: Exception) -> Response:
+    detail = "This is not the password of the registration that the link is for."
+    return problem(400, detail, type="urn:gatehouse:password")
 
 
 async def _validation(request: Request, error: Exception) -> Response:

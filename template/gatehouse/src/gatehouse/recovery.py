@@ -2,13 +2,14 @@
 
 from uuid import UUID
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from gatehouse import one_time
+from gatehouse.addresses import normalise
 from gatehouse.audit import Origin, record
 from gatehouse.errands import Letter, Terms, is_superseded, leave, origin_of
-from gatehouse.sessions import end_sessions
-from gatehouse.tables import Errand, LoginSession, User, utc_now
+from gatehouse.tables import Errand, User, utc_now
+from gatehouse.users import LockedUser, lock_user, set_password
 
 MINUTES = {"minutes": str(int(one_time.LIVES["reset"].total_seconds() // 60))}
 HOURS = {"hours": str(int(one_time.LIVES["change_email"].total_seconds() // 3600))}
@@ -18,47 +19,64 @@ def forgot(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     """The mail with the link that sets a new password, where there is an account to set it for."""
     if is_superseded(session, errand):
         return None
-    user = session.exec(select(User).where(User.email_key == errand.email_key)).one_or_none()
+    found = session.exec(select(User.id).where(User.email_key == errand.email_key)).one_or_none()
+    user = lock_user(session, found) if found else None
     if errand.attempts <= 1:
         user_id = user.id if user else None
         record(session, "password_reset_requested", origin_of(errand), user_id=user_id)
     if user is None or not user.is_active:
         return None
     # To the address as stored, never as typed: they may be look-alikes of each other.
-    token = one_time.issue(session, "reset", user.id, user.email)
+    token = one_time.issue(session, "reset", user, user.email)
     link = terms.link("reset-password", token)
     return Letter(user.email, "reset_password", {"link": link, **MINUTES})
 
 
-def reset(session: Session, token: str, password_hash: str, origin: Origin) -> list[UUID]:
-    """Set a new password; returns the sessions that ended, all of them (ASVS 7.4.3).
+def reset(session: Session, token: str, user_id: UUID, password_hash: str, origin: Origin) -> None:
+    """Set a new password. All that was begun with the old one is void (ASVS 7.4.3).
 
     Who holds the token has read the mail: the address is proved, and failed logins are forgiven.
     Raises `BadOneTimeToken`.
     """
-    redeemed = one_time.redeem(session, token, "reset")
-    user = session.get(User, redeemed.user_id)
-    if user is None or not user.is_active or user.email != redeemed.email:
+    user = lock_user(session, user_id)
+    if user is None:
         raise one_time.BadOneTimeToken
-    user.password_hash = password_hash
-    user.failed_logins = 0
+    redeemed = one_time.redeem(session, token, user, "reset")
+    if user.email != redeemed.email:
+        raise one_time.BadOneTimeToken
     user.email_verified_at = user.email_verified_at or utc_now()
-    session.add(user)
-    one_time.retire(session, user.id)
-    record(session, "password_reset", origin, user_id=user.id)
+    set_password(session, user, password_hash)
+    record(session, "password_reset", origin.by(user.id), user_id=user.id)
     tell(session, "password_changed", user, origin)
-    return end_sessions(session, col(LoginSession.user_id) == user.id)
+
+
+def ask_new_address(session: Session, user: LockedUser, email: str, origin: Origin) -> None:
+    """Leave the mail that proves a new address, and tell the present one."""
+    address, key = normalise(email)
+    leave(
+        session,
+        "change_email",
+        origin,
+        email=address,
+        email_key=key,
+        user_id=user.id,
+        stamp=user.stamp,
+    )
+    record(session, "email_change_requested", origin, user_id=user.id)
+    tell(session, "address_change_requested", user, origin)
 
 
 def change_email(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     """The mail that proves a new address; if another account has it, that one is told instead."""
-    user = session.get(User, errand.user_id)
-    if user is None or not user.is_active or is_superseded(session, errand):
+    user = lock_user(session, errand.user_id) if errand.user_id else None
+    if user is None or not user.is_active or user.stamp != errand.stamp:
+        return None
+    if is_superseded(session, errand):
         return None
     taken = select(User).where(User.email_key == errand.email_key, User.id != user.id)
     if (other := session.exec(taken).one_or_none()) is not None:
         return Letter(other.email, "already_registered", {"link": terms.home})
-    token = one_time.issue(session, "change_email", user.id, errand.email)
+    token = one_time.issue(session, "change_email", user, errand.email)
     link = terms.link("verify-email", token)
     return Letter(errand.email, "confirm_new_address", {"link": link, **HOURS})
 

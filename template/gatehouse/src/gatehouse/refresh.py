@@ -17,6 +17,7 @@ from sqlmodel import Session, col, select
 
 from gatehouse.sessions import is_live
 from gatehouse.tables import LoginSession, RefreshToken, User, utc_now
+from gatehouse.users import lock_user
 
 PREFIX = "gatehouse_rt_"  # with the checksum, what a secret scanner can look for
 _FORM = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}[0-9a-f]{{8}}", re.ASCII)
@@ -28,6 +29,14 @@ class BadRefreshToken(Exception):
 
 class ReusedRefreshToken(BadRefreshToken):
     """A retired token came back after its window: someone else holds it. Ends the session."""
+
+    def __init__(self, user_id: UUID, session_id: UUID) -> None:
+        self.user_id = user_id
+        self.session_id = session_id
+
+
+class NothingLeft(BadRefreshToken):
+    """The scopes asked for and those of the grant have nothing in common. It leaves an event."""
 
     def __init__(self, user_id: UUID, session_id: UUID) -> None:
         self.user_id = user_id
@@ -70,23 +79,24 @@ def issue_refresh_token(session: Session, session_id: UUID) -> str:
 def find_login(session: Session, token: str, idle: timedelta) -> tuple[LoginSession, User]:
     """The live session that a token belongs to, and its active user; else `BadRefreshToken`.
 
-    The session's row is locked until the transaction ends (on SQLite the whole database is): it
-    cannot be ended between here and `rotate`.
+    Both rows are held until the transaction ends (on SQLite the whole database is): neither the
+    role nor the session can change between here and `rotate`.
     """
     if not is_refresh_token(token):
         raise BadRefreshToken
-    found = session.exec(
-        select(LoginSession, User)
+    owner = session.exec(
+        select(LoginSession.id, LoginSession.user_id)
         .join(RefreshToken, col(RefreshToken.session_id) == col(LoginSession.id))
-        .join(User, col(User.id) == col(LoginSession.user_id))
-        .where(
-            RefreshToken.digest == digest_of(token), col(User.is_active).is_(True), *is_live(idle)
-        )
-        .with_for_update(of=LoginSession)
+        .where(RefreshToken.digest == digest_of(token))
     ).one_or_none()
-    if found is None:
+    user = lock_user(session, owner[1], share=True) if owner else None
+    if owner is None or user is None or not user.is_active:
         raise BadRefreshToken
-    return found
+    query = select(LoginSession).where(LoginSession.id == owner[0], *is_live(idle))
+    login = session.exec(query.with_for_update(of=LoginSession)).one_or_none()
+    if login is None:
+        raise BadRefreshToken
+    return login, user
 
 
 def rotate(session: Session, token: str, login: LoginSession, grace: timedelta) -> str:

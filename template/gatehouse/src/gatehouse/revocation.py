@@ -1,29 +1,41 @@
-"""The process's list of ended sessions: what makes a stateless check see a log-out.
+"""The process's list of what has ended: what makes a stateless check see a log-out.
 
-An access token outlives its session by at most its own lifetime, so the list holds the sessions
-ended during that time. It is read from the database by one query an interval (two where
-something is new), and only when somebody asks; one that this process ends is on it at once.
+An access token outlives its session by at most its own lifetime, so the list reaches back that
+far: single sessions that were ended, one entry for each account whose stamp has risen, and the
+service's epoch. It is read from the database by a few indexed queries an interval, and only when
+somebody asks; what this process ends is on it at once.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
-from datetime import datetime, timedelta
-from itertools import takewhile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import BigInteger, Text, cast
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import col, func, select
+from sqlmodel import Session, col, func, select
 from starlette.concurrency import run_in_threadpool
 
 from gatehouse.database import Database
-from gatehouse.tables import EndedSession, utc_now
+from gatehouse.stamps import (
+    AccountVoided,
+    Ended,
+    EveryoneOut,
+    SessionsEnded,
+    database_now,
+    epoch_of,
+)
+from gatehouse.tables import EndedAccount, EndedSession, ServiceEpoch
+from gatehouse.tokens import AccessToken
 
 log = logging.getLogger("gatehouse.revocation")
 
-# A row is found although its transaction committed late, or its host's clock is behind ours.
-OVERLAP = timedelta(minutes=5)
+# Beyond a token's lifetime: the clock of the host that checks `exp` may be behind.
+OVERLAP = timedelta(minutes=30)
 PATIENCE = 1.0  # seconds that a request waits for a slow database before the old list must do
 
 
@@ -31,8 +43,30 @@ class RevocationStale(Exception):
     """The list has not been read for too long: nobody can say who is logged out (503)."""
 
 
+@dataclass(slots=True)
+class _Account:
+    """Tokens below `stamp` are no good, but for one session's."""
+
+    stamp: int
+    excepted_session_id: UUID | None
+    known_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a look at the database found, and where the next one begins."""
+
+    ended: Sequence[Ended]
+    cursor: int
+    known: tuple[int, int]
+
+
 class Revocation:
-    """Ended sessions by id. `interval` and `max_stale` are in seconds, `lifetime` a token's."""
+    """What has ended. `interval` and `max_stale` are in seconds, `lifetime` a token's.
+
+    Entries are forgotten by this process's monotonic clock, and new rows are found by the
+    database's own order: no host's clock decides who is out.
+    """
 
     def __init__(
         self, database: Database, *, interval: float, max_stale: float, lifetime: float
@@ -41,26 +75,55 @@ class Revocation:
         self._interval = interval
         self._max_stale = max_stale
         self._lifetime = timedelta(seconds=lifetime) + OVERLAP
-        self._ended: dict[UUID, datetime] = {}  # as the database has them, oldest first
-        self._own: dict[UUID, datetime] = {}  # those that this process ended
+        self._sessions: dict[UUID, float] = {}  # when it was last told of, oldest first
+        self._accounts: dict[UUID, _Account] = {}
+        self._epoch = 0
         self._read_at = float("-inf")  # by the monotonic clock
         self._tried_at = float("-inf")
-        self._newest: datetime | None = None
+        self._cursor: int | None = None
+        self._known = (0, 0)  # count and sum of the positions that were read from there on
         self._reading: asyncio.Task[None] | None = None
 
-    def add(self, session_ids: Iterable[UUID]) -> None:
-        """Sessions that this process has just ended."""
-        now = utc_now()
-        for session_id in session_ids:
-            self._own[session_id] = now
+    def note(self, ended: Iterable[Ended]) -> None:
+        """What this process has just ended, or has read of."""
+        now = time.monotonic()
+        for entry in ended:
+            match entry:
+                case SessionsEnded(ids):
+                    for session_id in ids:
+                        self._sessions.pop(session_id, None)
+                        self._sessions[session_id] = now
+                case AccountVoided(user_id, stamp, excepted):
+                    known = self._accounts.pop(user_id, None)
+                    if known is not None and known.stamp > stamp:
+                        stamp, excepted = known.stamp, known.excepted_session_id
+                    self._accounts[user_id] = _Account(stamp, excepted, now)
+                case EveryoneOut(epoch):
+                    self._epoch = max(self._epoch, epoch)
 
     def is_fresh(self) -> bool:
         """Whether the list was read within the interval; if not, `refresh` it first."""
         return time.monotonic() - self._read_at < self._interval
 
-    def holds(self, session_id: UUID) -> bool:
-        """Whether a session is on the list as it stands."""
-        return session_id in self._ended or session_id in self._own
+    def ends(self, token: AccessToken) -> bool:
+        """Whether a token is no good any more, by the list as it stands.
+
+        One of an earlier release has no numbers and counts as older than any event.
+        """
+        if token.session_id in self._sessions or (self._epoch and token.epoch < self._epoch):
+            return True
+        voided = self._accounts.get(token.user_id)
+        return (
+            voided is not None
+            and token.stamp < voided.stamp
+            and token.session_id != voided.excepted_session_id
+        )
+
+    def forget(self) -> None:
+        """Forget all that was read, which tests do between each other."""
+        self._sessions.clear()
+        self._accounts.clear()
+        self._epoch, self._cursor, self._known = 0, None, (0, 0)
 
     async def refresh(self) -> None:
         """Read the list if it is time. Raises `RevocationStale` rather than let anyone guess."""
@@ -80,40 +143,76 @@ class Revocation:
     async def _read(self) -> None:
         started = time.monotonic()
         try:
-            rows = await run_in_threadpool(self._query)
+            news = await run_in_threadpool(self._query)
         except SQLAlchemyError as error:
             log.error("the list of ended sessions could not be read: %s", type(error).__name__)
         else:
-            self._ended.update(rows)
-            for known in (self._ended, self._own):
-                self._forget(known)
+            self.note(news.ended)
+            self._cursor, self._known = news.cursor, news.known
+            self._forget(started)
             self._read_at = started
         finally:
             self._reading = None
 
-    def _query(self) -> list[tuple[UUID, datetime]]:
-        since = utc_now() - self._lifetime
-        if self._newest is not None:
-            since = max(since, self._newest - OVERLAP)
-        late = EndedSession.ended_at > since
+    def _query(self) -> _News:
         with self._database.read() as session:
-            # Most often there is nothing new, and thousands of rows need not be read to see it.
-            summary = select(func.count(), func.max(EndedSession.ended_at)).where(late)
-            count, newest = session.exec(summary).one()
-            if count == self._known_since(since) and newest in (None, self._newest):
-                return []
-            query = select(EndedSession.session_id, EndedSession.ended_at).where(late)
-            rows = list(session.exec(query.order_by(col(EndedSession.ended_at))))
-        if rows:
-            self._newest = rows[-1][1]
-        return rows
+            # First the horizon: whatever commits after this statement is found the next time.
+            horizon = _horizon(session)
+            cursor = self._cursor
+            if cursor is not None and horizon < cursor:
+                cursor = None  # another database, from a backup perhaps: from the start
+            epoch = EveryoneOut(epoch_of(session))
+            if cursor is not None and _count_from(session, cursor) == self._known:
+                return _News((epoch,), cursor, self._known)
+            since = database_now(session) - self._lifetime
 
-    def _known_since(self, since: datetime) -> int:
-        """How many of the database's rows of that time are on the list."""
-        return sum(1 for _ in takewhile(since.__lt__, reversed(self._ended.values())))
+            def is_new(table: Any) -> Any:
+                return table.ended_at > since if cursor is None else table.position >= cursor
 
-    def _forget(self, known: dict[UUID, datetime]) -> None:
-        """Drop the oldest, whose tokens have all expired. The order is that of their ends."""
-        limit = utc_now() - self._lifetime
-        while known and known[oldest := next(iter(known))] <= limit:
-            del known[oldest]
+            sessions = session.exec(select(EndedSession).where(is_new(EndedSession))).all()
+            accounts = session.exec(select(EndedAccount).where(is_new(EndedAccount))).all()
+        positions = [row.position for row in sessions] + [row.position for row in accounts]
+        positions = [position for position in positions if position >= horizon]
+        return _News(
+            (
+                epoch,
+                SessionsEnded(tuple(row.session_id for row in sessions)),
+                *(AccountVoided(r.user_id, r.stamp, r.excepted_session_id) for r in accounts),
+            ),
+            horizon,
+            (len(positions), sum(positions)),
+        )
+
+    def _forget(self, now: float) -> None:
+        """Drop the oldest, whose tokens have all expired. The order is that of being told."""
+        limit = now - self._lifetime.total_seconds()
+        while self._sessions and self._sessions[oldest := next(iter(self._sessions))] <= limit:
+            del self._sessions[oldest]
+        while self._accounts:
+            user_id, voided = next(iter(self._accounts.items()))
+            if voided.known_at > limit:
+                break
+            del self._accounts[user_id]
+
+
+def _horizon(session: Session) -> int:
+    """The position from which on rows may be new the next time: the oldest open transaction's."""
+    if session.get_bind().dialect.name == "sqlite":
+        last = select(ServiceEpoch.position).where(ServiceEpoch.id == 1)
+        return (session.exec(last).one_or_none() or 0) + 1
+    snapshot = func.pg_snapshot_xmin(func.pg_current_snapshot())
+    return int(session.execute(select(cast(cast(snapshot, Text), BigInteger))).scalar_one())
+
+
+def _count_from(session: Session, cursor: int) -> tuple[int, int]:
+    """Count and sum of the positions from there on: the same as long as nothing came.
+
+    A transaction that stays open for long holds the cursor back; what was read since need not be
+    read again.
+    """
+    count = total = 0
+    for table in (EndedSession, EndedAccount):
+        found = select(func.count(), func.sum(table.position)).where(col(table.position) >= cursor)
+        some, positions = session.exec(found).one()
+        count, total = count + some, total + int(positions or 0)
+    return count, total

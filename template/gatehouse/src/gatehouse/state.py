@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -43,6 +43,12 @@ class Gatehouse:
     throttle: Throttle
     mailer: Mailer
     outbox: Outbox
+
+    def tell(self, noted: Mapping[Any, Any]) -> None:
+        """What a committed transaction has noted: who is out, and that mail waits."""
+        self.revocation.note(noted.get("gatehouse_ended", ()))
+        if noted.get("gatehouse_errand_left"):
+            self.outbox.poke()
 
     async def start(self) -> None:
         """What a process does before its first request."""

@@ -28,6 +28,7 @@ from gatehouse.keys import new_key
 from gatehouse.mailing import Mailer
 from gatehouse.migrating import migrate
 from gatehouse.settings import Settings
+from gatehouse.stamps import epoch_of
 from gatehouse.state import Gatehouse
 from gatehouse.tables import User
 
@@ -203,6 +204,7 @@ def app(_running: TestClient) -> Iterator[FastAPI]:
     application.openapi_schema = None
     core: Gatehouse = application.state.gatehouse
     core.throttle.forget()
+    core.revocation.forget()
     with core.database.engine.connect() as connection, connection.begin():
         for table in reversed(SQLModel.metadata.sorted_tables):
             connection.execute(table.delete())
@@ -258,17 +260,15 @@ def sign_in(app: FastAPI, core: Gatehouse, _running: TestClient) -> SignIn:
         granted = core.roles[role] if scopes is None else scopes
         with core.database.write() as session:
             opened = sessions.open_session(
-                session,
-                user_id=user.id,
-                scopes=granted,
-                days=1,
-                origin=COMMAND,
+                session, user, scopes=granted, days=1, origin=COMMAND, epoch=epoch_of(session)
             )
         token, _ = core.tokens.issue(
             user_id=user.id,
             session_id=opened.id,
             scopes=granted,
             session_end=opened.expires_at.timestamp(),
+            stamp=opened.stamp,
+            epoch=opened.epoch,
         )
         signed_in = _client(app, _running)
         signed_in.headers["Authorization"] = f"Bearer {token}"

@@ -32,7 +32,8 @@ FORGOT = Limit("forgot", 200, 3600)
 RESEND = Limit("resend", 200, 3600)
 REFRESH = Limit("refresh", 3000, 900)
 ONE_TIME = Limit("one-time", 300, 900)
-MAIL = Limit("mail", 5, 3600)  # mails of one kind to one address
+MAIL = Limit("mail", 5, 3600)  # mails of one kind to one address, asked for from one network
+MAIL_ADDRESS = Limit("mail-address", 20, 3600)  # mails to one address in all
 
 
 class Throttled(Exception):
@@ -87,6 +88,21 @@ class Throttle:
         return self._windows.run(
             lambda store: store.acquire_entry(hashed, limit.amount, limit.seconds)
         )
+
+    def allows_mail(self, kind: str, address: str, network: str) -> bool:
+        """Count a mail to an address, at most so many of a kind from one network and in all."""
+        one = _key(MAIL, kind, address, network)
+        whole = _key(MAIL_ADDRESS, address)
+
+        def count(store: Store) -> bool:
+            seen = store.get_moving_window(one, MAIL.amount, MAIL.seconds)[1]
+            if seen >= MAIL.amount:
+                return False
+            if not store.acquire_entry(whole, MAIL_ADDRESS.amount, MAIL_ADDRESS.seconds):
+                return False
+            return bool(store.acquire_entry(one, MAIL.amount, MAIL.seconds))
+
+        return self._windows.run(count)
 
     def count_login(self, account: str, network: str) -> None:
         """Count an attempt, before its hash, so that parallel guesses do not slip through.

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import jwt
 
 from gatehouse.keys import KeyRing
-from gatehouse.token_checks import CHECKS, MAX_LENGTH, RESERVED, Candidate, Expected
+from gatehouse.token_checks import CHECKS, MAX_LENGTH, RESERVED, STAMP, Candidate, Expected
 
 CACHE_SIZE = 10_000  # verified tokens remembered by one process, about 1 KiB each
 
@@ -31,13 +31,15 @@ class AccessToken:
     scopes: frozenset[str]
     auth_time: float
     expires_at: float
+    stamp: int  # the account's number when it was made; -1 for a token of an earlier release
+    epoch: int  # the service's, likewise
     extra: Mapping[str, Any]  # the claims that the service's own hook added
 
 
 class Tokens:
     """Issues and reads the access tokens of one service.
 
-    `lifetime` is in seconds. `read` remembers tokens that it has verified, by their digest,
+    `lifetime` is in seconds. `read` remembers tokens that it has verified, by their text,
     until `use` brings another ring: the tokens of a withdrawn key are forgotten with it.
     """
 
@@ -46,7 +48,8 @@ class Tokens:
     ) -> None:
         self.expected = Expected(ring, issuer, audience, lifetime)
         self.client_id = client_id
-        self._verified: dict[bytes, AccessToken] = {}
+        self._verified: dict[str, AccessToken] = {}
+        self._lock = Lock()
 
     def use(self, ring: KeyRing) -> None:
         """From now on these keys. Every remembered token is forgotten."""
@@ -61,6 +64,8 @@ class Tokens:
         session_id: UUID,
         scopes: Iterable[str],
         session_end: float,
+        stamp: int,
+        epoch: int,
         auth_time: float | None = None,
         extra: Mapping[str, Any] = MappingProxyType({}),
     ) -> tuple[str, int]:
@@ -83,6 +88,7 @@ class Tokens:
             "exp": now + lifetime,
             "auth_time": now if auth_time is None else int(auth_time),
             "scope": " ".join(sorted(scopes)),
+            STAMP: [stamp, epoch],
         }
         if taken := RESERVED & extra.keys():
             raise ValueError(f"extra_claims must not set {', '.join(sorted(taken))}")
@@ -96,16 +102,18 @@ class Tokens:
         """The verified content of a token; raises `BadAccessToken`."""
         if len(text) > MAX_LENGTH:
             raise BadAccessToken("length")
-        digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
         verified = self._verified
-        token = verified.get(digest)
+        token = verified.get(text)
         if token is None:
             token = self._verify(text)
-            while len(verified) >= CACHE_SIZE:
-                del verified[next(iter(verified))]
-            verified[digest] = token
+            # Threads read tokens too: while one makes room, no other changes what it walks over.
+            with self._lock:
+                while len(verified) >= CACHE_SIZE:
+                    del verified[next(iter(verified))]
+                verified[text] = token
         if token.expires_at <= time.time():
-            verified.pop(digest, None)
+            with self._lock:
+                verified.pop(text, None)
             raise BadAccessToken("expiry")
         return token
 
@@ -126,5 +134,7 @@ class Tokens:
             scopes=frozenset(claims.scope.split()),
             auth_time=claims.auth_time,
             expires_at=claims.exp,
+            stamp=claims.stamp[0] if claims.stamp else -1,
+            epoch=claims.stamp[1] if claims.stamp else -1,
             extra=MappingProxyType(claims.model_extra or {}),
         )

@@ -1,23 +1,36 @@
-"""Accounts: find one for a login, make one, read one. Plain functions on a database session."""
+"""Accounts: find one, make one, change one. Plain functions on a database session.
 
+What changes an account takes its row as `LockedUser`, which `lock_user` alone gives: it decides
+from what it holds, in the transaction that writes, never from what another one has read. Each
+event after which older things must be void goes through `_void`, which raises the stamp.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NewType
 from uuid import UUID
 
-from sqlalchemy import and_, delete, exists, not_, update
+from sqlalchemy import ColumnElement, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from gatehouse.addresses import normalise
-from gatehouse.one_time import retire
-from gatehouse.sessions import end_sessions, is_live
-from gatehouse.tables import AuditEvent, Errand, LoginSession, User, utc_now
+from gatehouse.sessions import drop_sessions, is_live, is_open
+from gatehouse.stamps import epoch_of, list_voided_account, raise_stamp
+from gatehouse.tables import AuditEvent, LoginSession, User, utc_now
 
 ADMIN = "admin"
+ADMINISTRATION_LOCK = 0x6761_7466  # any fixed number: changes of administrators wait on it
 # In a row, over all networks (NIST SP 800-63B-4 section 3.2.2); after that only from one where
 # the account has logged in before, or after a reset. Nobody can lock an owner out by failing.
 MOST_FAILURES = 100
 NOTEWORTHY_FAILURES = 10  # before a success that its owner is told of (ASVS 6.3.5)
+
+NOBODY = UUID(int=0)  # whom the same queries look for where there is no account
+
+LockedUser = NewType("LockedUser", User)
 
 
 class AddressTaken(Exception):
@@ -25,81 +38,171 @@ class AddressTaken(Exception):
 
 
 class NoSuchUser(Exception):
-    """No account has this address."""
+    """No account has this address, or this id."""
 
 
 class LastAdministrator(Exception):
     """Nobody could administer the service any more."""
 
 
+class NotAllowed(Exception):
+    """The caller may not do this to that account."""
+
+
+class NotLoggedIn(Exception):
+    """The session of the caller has ended, or its account, since its token was checked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a login needs of an account before the password is checked."""
+    """An account as a password is checked against it, with the stamps of that moment.
+
+    `password_hash` is None where no password opens it: so it looks like an unknown account.
+    """
 
     user_id: UUID
-    password_hash: str
-    role: str
-    failed_logins: int
+    email_key: str
+    password_hash: str | None
+    verified: bool  # whether its address must be proved
+    stamp: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Who administers: the account, session and scopes of an access token."""
+
+    user_id: UUID
+    session_id: UUID
+    scopes: frozenset[str]
+
+
+def lock_user(session: Session, user_id: UUID, *, share: bool = False) -> LockedUser | None:
+    """The account's row, held until the transaction ends; on SQLite the whole database is.
+
+    Whoever locks more of an account than its row does it afterwards: sessions, then tokens.
+    """
+    query = select(User).where(User.id == user_id).with_for_update(read=share)
+    user = session.exec(query.execution_options(populate_existing=True)).one_or_none()
+    return None if user is None else LockedUser(user)
 
 
 def find_credentials(
-    session: Session, email_key: str, *, verified: bool, network: str
+    session: Session, which: ColumnElement[bool], *, verified: bool, network: str
 ) -> Credentials | None:
-    """The account that may log in under this address, None if there is none.
+    """The account whose password is to be proved, None if there is none.
 
-    Unknown, disabled, (with `verified`) unverified, and failed too often for a network from
-    which it never logged in look the same from here on, so that every later step costs the same
-    for each of them (ASVS 6.3.8).
+    Disabled, (with `verified`) unproved, and failed too often for a network from which it never
+    logged in look like an unknown one from here on, so that every later step costs the same for
+    each of them (ASVS 6.3.8).
     """
-    known = exists().where(
-        col(AuditEvent.user_id) == col(User.id),
-        col(AuditEvent.event) == "login",
-        col(AuditEvent.network) == network,
+    user = session.exec(select(User).where(which)).one_or_none()
+    known = _is_known(session, user.id if user else NOBODY, network)
+    epoch = epoch_of(session)
+    if user is None:
+        return None
+    return Credentials(
+        user_id=user.id,
+        email_key=user.email_key,
+        password_hash=user.password_hash if _can_log_in(user, known, verified) else None,
+        verified=verified,
+        stamp=user.stamp,
+        epoch=epoch,
     )
-    closed = and_(col(User.failed_logins) >= MOST_FAILURES, not_(known))
-    found = session.exec(select(User, closed).where(User.email_key == email_key)).one_or_none()
-    if found is None:
-        return None
-    user, is_closed = found
-    if is_closed or not user.is_active or (verified and user.email_verified_at is None):
-        return None
-    return Credentials(user.id, user.password_hash, user.role, user.failed_logins)
+
+
+def _is_known(session: Session, user_id: UUID, network: str) -> bool:
+    """Whether the account has logged in from this network before."""
+    login = select(AuditEvent.id).where(
+        AuditEvent.user_id == user_id, AuditEvent.event == "login", AuditEvent.network == network
+    )
+    return session.exec(login.limit(1)).first() is not None
+
+
+def _can_log_in(user: User, known: bool, verified: bool) -> bool:
+    return (
+        user.is_active
+        and not (verified and user.email_verified_at is None)
+        and (user.failed_logins < MOST_FAILURES or known)
+    )
 
 
 def note_failure(session: Session, email_key: str) -> None:
-    """Count a failed login on the account, if there is one: the same statement either way."""
+    """Count a wrong password on the account, if there is one: the same statement either way."""
     counted = update(User).where(col(User.email_key) == email_key)
     session.execute(counted.values(failed_logins=col(User.failed_logins) + 1))
 
 
-def may_log_in(session: Session, credentials: Credentials, new_hash: str | None) -> bool:
-    """Whether the account is still as it was when its password was checked; stores a better hash.
+def lock_proved(session: Session, proved: Credentials, network: str) -> LockedUser | None:
+    """The account whose password was proved, locked; None where that is void by now.
 
-    The check and the write are one statement: an account that was disabled, or whose password
-    was changed, while the hash was computed gets no session. Failures before it are forgiven.
+    It is when a stamp moved on meanwhile, and where the account may not log in any more.
     """
-    unchanged = update(User).where(
-        col(User.id) == credentials.user_id,
-        col(User.password_hash) == credentials.password_hash,
-        col(User.is_active).is_(True),
-    )
-    done = session.execute(
-        unchanged.values(password_hash=new_hash or credentials.password_hash, failed_logins=0)
-    )
-    return bool(done.rowcount)  # type: ignore[attr-defined]
+    user = lock_user(session, proved.user_id)
+    if user is None or user.stamp != proved.stamp or epoch_of(session) != proved.epoch:
+        return None
+    if not _can_log_in(user, _is_known(session, user.id, network), proved.verified):
+        return None
+    return user
 
 
-def set_password(session: Session, credentials: Credentials, new_hash: str) -> bool:
-    """Set a new password, if the one that was checked is still the account's.
+def store_better_hash(session: Session, proved: Credentials, new_hash: str) -> None:
+    """After a right password, in place of a weaker hash of the same one: no stamp rises."""
+    user = lock_user(session, proved.user_id)
+    if user is not None and user.password_hash == proved.password_hash:
+        user.password_hash = new_hash
+        session.add(user)
 
-    One-time tokens of the account are good no more (ASVS 6.4.3).
+
+def forgive_failures(session: Session, user: LockedUser) -> int:
+    """Failures before a right password count no more; returns how many there were."""
+    before, user.failed_logins = user.failed_logins, 0
+    session.add(user)
+    return before
+
+
+def require_session(
+    session: Session, user: LockedUser | None, session_id: UUID, idle: timedelta
+) -> LockedUser:
+    """The account, if the session that acts for it is live; else `NotLoggedIn`.
+
+    A request under way when its session is ended has no effect.
     """
-    unchanged = update(User).where(
-        col(User.id) == credentials.user_id, col(User.password_hash) == credentials.password_hash
-    )
-    done = session.execute(unchanged.values(password_hash=new_hash, failed_logins=0))
-    retire(session, credentials.user_id)
-    return bool(done.rowcount)  # type: ignore[attr-defined]
+    if user is None or not user.is_active or not is_open(session, session_id, user, idle):
+        raise NotLoggedIn
+    return user
+
+
+def _void(session: Session, user: LockedUser, but: UUID | None = None) -> int:
+    """Make void all that was begun under the account, but for one session; how many ended."""
+    stamp = raise_stamp(session, user, excepted=but)
+    if but is not None:
+        kept = update(LoginSession).where(
+            col(LoginSession.id) == but, col(LoginSession.user_id) == user.id
+        )
+        session.execute(kept.values(stamp=stamp))
+    session.add(user)
+    session.flush()
+    return drop_sessions(session, user.id, but)
+
+
+def set_password(
+    session: Session, user: LockedUser, new_hash: str, *, keep: UUID | None = None
+) -> None:
+    """Set a new password. What was begun with the old one is void, but for the session `keep`."""
+    user.password_hash = new_hash
+    user.failed_logins = 0
+    _void(session, user, keep)
+
+
+def set_email(session: Session, user: LockedUser, email: str) -> None:
+    """Move an account to an address that was proved. What was begun under the old one is void.
+
+    Raises `BadAddress`; IntegrityError where another account has it.
+    """
+    user.email, user.email_key = normalise(email)
+    user.email_verified_at = utc_now()
+    _void(session, user)
 
 
 def create_user(session: Session, *, email: str, password_hash: str, role: str) -> User:
@@ -120,58 +223,89 @@ def create_user(session: Session, *, email: str, password_hash: str, role: str) 
     return user
 
 
-def find_user(session: Session, email: str) -> User:
-    """The account of an address. Raises `BadAddress` and `NoSuchUser`."""
+def find_user(session: Session, email: str) -> LockedUser:
+    """The account of an address, locked, for a command. Raises `BadAddress` and `NoSuchUser`."""
+    lock_administration(session)
     _, key = normalise(email)
-    user = session.exec(select(User).where(User.email_key == key)).one_or_none()
+    found = session.exec(select(User.id).where(User.email_key == key)).one_or_none()
+    user = lock_user(session, found) if found else None
     if user is None:
         raise NoSuchUser("no account has this address")
     return user
 
 
-def disable(session: Session, user: User) -> list[UUID]:
-    """Disable an account; returns the sessions that ended. Raises `LastAdministrator`."""
+def lock_administration(session: Session) -> None:
+    """Let changes of who administers come one after the other, before any row is locked.
+
+    So two administrators who disable each other at the same moment do not both succeed, and two
+    transactions that lock several accounts each cannot wait for one another.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADMINISTRATION_LOCK})
+
+
+def lock_administered(
+    session: Session,
+    acting: Acting,
+    user_id: UUID,
+    roles: Mapping[str, AbstractSet[str]],
+    idle: timedelta,
+    *,
+    role: str | None = None,
+) -> LockedUser:
+    """Another's account, locked, if the caller may act on it, `role` being its new one, if any.
+
+    Nobody acts on an account whose old or new role holds a scope that they lack: that of the
+    token, as far as the caller's own role goes by now. Nobody changes their own role. Raises
+    `NotLoggedIn`, `NoSuchUser` and `NotAllowed`.
+    """
+    lock_administration(session)
+    caller = require_session(session, lock_user(session, acting.user_id), acting.session_id, idle)
+    user = lock_user(session, user_id)
+    if user is None:
+        raise NoSuchUser("there is no such account")
+    held = acting.scopes & frozenset(roles.get(caller.role, ()))
+    touched = frozenset(roles.get(user.role, ())) | frozenset(roles.get(role or "", ()))
+    if "users:write" not in held or not touched <= held:
+        raise NotAllowed("This account holds scopes that you lack.")
+    if role is not None and role != user.role and user.id == caller.id:
+        raise NotAllowed("Nobody changes their own role.")
+    return user
+
+
+def disable(session: Session, user: LockedUser) -> int:
+    """Disable an account; returns how many sessions ended. Raises `LastAdministrator`."""
     require_another_administrator(session, user)
     user.is_active = False
-    session.add(user)
-    return end_sessions(session, col(LoginSession.user_id) == user.id)
+    return _void(session, user)
 
 
-def change_role(session: Session, user: User, role: str, *, demotes: bool) -> list[UUID]:
-    """Give an account a role; returns the sessions that ended, all of them if it `demotes`.
+def enable(session: Session, user: LockedUser) -> None:
+    """Let a disabled account log in again, with nothing that was begun before."""
+    user.is_active = True
+    _void(session, user)
 
-    Raises `LastAdministrator`.
-    """
+
+def change_role(session: Session, user: LockedUser, role: str) -> None:
+    """Give an account a role. All its sessions end. Raises `LastAdministrator`."""
     if role != ADMIN:
         require_another_administrator(session, user)
     user.role = role
-    session.add(user)
-    return end_sessions(session, col(LoginSession.user_id) == user.id) if demotes else []
+    _void(session, user)
 
 
-def delete_user(session: Session, user: User) -> list[UUID]:
-    """Delete an account and all that is its own; returns the sessions that ended.
-
-    Raises `LastAdministrator`.
-    """
+def delete_user(session: Session, user: LockedUser) -> None:
+    """Delete an account and all that is its own. Raises `LastAdministrator`."""
     require_another_administrator(session, user)
-    ended = end_sessions(session, col(LoginSession.user_id) == user.id)
-    session.execute(delete(Errand).where(col(Errand.user_id) == user.id))
-    session.execute(delete(Errand).where(col(Errand.email_key) == user.email_key))
+    list_voided_account(session, user.id, user.stamp + 1)
     session.delete(user)
     session.flush()
-    return ended
 
 
-def require_another_administrator(session: Session, user: User) -> None:
-    """Raise `LastAdministrator` if this is the only active one.
-
-    The administrators' rows are locked until the transaction ends, so that of two who disable
-    each other at the same moment one fails.
-    """
-    active = select(User).where(User.role == ADMIN, col(User.is_active).is_(True))
-    administrators = session.exec(active.with_for_update()).all()
-    if [other.id for other in administrators] == [user.id]:
+def require_another_administrator(session: Session, user: LockedUser) -> None:
+    """Raise `LastAdministrator` if this is the only active one."""
+    active = select(User.id).where(User.role == ADMIN, col(User.is_active).is_(True))
+    if session.exec(active.limit(2)).all() == [user.id]:
         raise LastAdministrator("this is the last active administrator")
 
 

@@ -6,13 +6,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, Field
-from sqlmodel import col
 from starlette.concurrency import run_in_threadpool
 
-from gatehouse import users
+from gatehouse import recovery, users
 from gatehouse.addresses import Address, normalise
-from gatehouse.audit import Origin, origin_of, record
-from gatehouse.errands import leave
+from gatehouse.audit import origin_of, record
 from gatehouse.guards import Caller, CurrentUser
 from gatehouse.passwords import normalise as normalise_password
 from gatehouse.recovery import tell
@@ -22,12 +20,11 @@ from gatehouse.routes.doors import (
     Body,
     confirm_password,
     hash_new_password,
+    lock_confirmed,
     refused,
 )
-from gatehouse.sessions import end_sessions
 from gatehouse.state import Core, Gatehouse
-from gatehouse.tables import LoginSession, User
-from gatehouse.throttle import MAIL
+from gatehouse.tables import User
 
 router = APIRouter(tags=["accounts"])
 
@@ -92,29 +89,28 @@ async def change_password(
     change: PasswordChange, user: CurrentUser, caller: Caller, core: Core, request: Request
 ) -> None:
     """Set a new password. Every other session of yours ends."""
-    origin = origin_of(request, core.settings.trusted_proxies)
-    found = await confirm_password(core, origin, user, change.current_password)
+    origin = origin_of(request, core.settings.trusted_proxies).by(user.id, caller.session_id)
+    proved = await confirm_password(core, origin, user, change.current_password)
     if normalise_password(change.current_password) == _normalised(change.new_password):
         raise refused("new_password", "The new password is the current one.")
-    new_hash = await hash_new_password(core, change.new_password, user.email, "new_password")
+    new_hash = await hash_new_password(
+        core, origin, change.new_password, user.email, "new_password"
+    )
 
     def store() -> None:
         with core.database.write() as session:
-            if not users.set_password(session, found, new_hash):
-                raise HTTPException(400, "The current password is wrong.")
-            ended = end_sessions(
-                session,
-                col(LoginSession.user_id) == user.id,
-                col(LoginSession.id) != caller.session_id,
-            )
+            locked = lock_confirmed(core, session, proved, caller, origin.network)
+            users.set_password(session, locked, new_hash, keep=caller.session_id)
             record(
-                session, "password_changed", origin, user_id=user.id, session_id=caller.session_id
+                session,
+                "password_changed",
+                origin,
+                user_id=locked.id,
+                session_id=caller.session_id,
             )
-            tell(session, "password_changed", user, origin)
-        core.revocation.add(ended)
+            tell(session, "password_changed", locked, origin)
 
     await run_in_threadpool(store)
-    core.outbox.poke()
 
 
 def _normalised(password: str) -> str:
@@ -126,23 +122,22 @@ def _normalised(password: str) -> str:
 
 @router.post("/auth/change-email", status_code=202, responses=_WRONG)
 async def change_email(
-    change: EmailChange, user: CurrentUser, core: Core, request: Request
+    change: EmailChange, user: CurrentUser, caller: Caller, core: Core, request: Request
 ) -> Accepted:
     """Ask for another address. It is yours once the link in the mail to it was used."""
-    origin = origin_of(request, core.settings.trusted_proxies)
-    await confirm_password(core, origin, user, change.current_password)
-    await run_in_threadpool(_ask_new_address, core, origin, user, change.new_email)
-    core.outbox.poke()
+    origin = origin_of(request, core.settings.trusted_proxies).by(user.id, caller.session_id)
+    proved = await confirm_password(core, origin, user, change.current_password)
+
+    def ask() -> None:
+        _, key = normalise(change.new_email)
+        with core.database.write() as session:
+            locked = lock_confirmed(core, session, proved, caller, origin.network)
+            users.forgive_failures(session, locked)
+            if core.throttle.allows_mail("change_email", key, origin.network):
+                recovery.ask_new_address(session, locked, change.new_email, origin)
+
+    await run_in_threadpool(ask)
     return Accepted()
-
-
-def _ask_new_address(core: Gatehouse, origin: Origin, user: User, email: str) -> None:
-    address, key = normalise(email)
-    if not core.throttle.allows(MAIL, f"change_email:{key}"):
-        return
-    with core.database.write() as session:
-        leave(session, "change_email", origin, email=address, email_key=key, user_id=user.id)
-        tell(session, "address_change_requested", user, origin)
 
 
 @router.delete(
@@ -150,22 +145,22 @@ def _ask_new_address(core: Gatehouse, origin: Origin, user: User, email: str) ->
     status_code=204,
     responses={**_WRONG, 409: {"description": "You are the last active administrator."}},
 )
-async def delete_me(deletion: Deletion, user: CurrentUser, core: Core, request: Request) -> None:
+async def delete_me(
+    deletion: Deletion, user: CurrentUser, caller: Caller, core: Core, request: Request
+) -> None:
     """Delete your account, its sessions and all that hangs on it. There is no way back."""
-    origin = origin_of(request, core.settings.trusted_proxies)
-    await confirm_password(core, origin, user, deletion.current_password)
-    await run_in_threadpool(_delete, core, origin, user.id)
+    origin = origin_of(request, core.settings.trusted_proxies).by(user.id, caller.session_id)
+    proved = await confirm_password(core, origin, user, deletion.current_password)
 
-
-def _delete(core: Gatehouse, origin: Origin, user_id: UUID) -> None:
-    try:
+    def delete() -> None:
         with core.database.write() as session:
-            user = session.get(User, user_id)
-            if user is None:
-                return
-            core.hooks.on_deleted(session, user)
-            ended = users.delete_user(session, user)
-            record(session, "account_deleted", origin, user_id=user_id)
+            users.lock_administration(session)
+            locked = lock_confirmed(core, session, proved, caller, origin.network)
+            core.hooks.on_deleted(session, locked)
+            users.delete_user(session, locked)
+            record(session, "account_deleted", origin, user_id=proved.user_id)
+
+    try:
+        await run_in_threadpool(delete)
     except users.LastAdministrator:
         raise HTTPException(409, "You are the last active administrator.") from None
-    core.revocation.add(ended)

@@ -1,5 +1,7 @@
 """Accounts of others, for administrators. There where roles.py has the scopes `users:*`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,18 +10,20 @@ from pydantic import BaseModel, StrictBool, field_validator
 from sqlmodel import Session, col, select
 
 from gatehouse import users
-from gatehouse.audit import Origin, origin_of, record
-from gatehouse.guards import requires
+from gatehouse.audit import Event, Origin, origin_of, record
+from gatehouse.guards import BAD_TOKEN, requires
 from gatehouse.paging import Cursor, page_of
 from gatehouse.routes.accounts import Account, shown
 from gatehouse.routes.doors import Body, refused
 from gatehouse.sessions import end_sessions
 from gatehouse.state import Core, Gatehouse
 from gatehouse.tables import LoginSession, User
+from gatehouse.tokens import AccessToken
 
 router = APIRouter(prefix="/users", tags=["administration"])
 
-READ, WRITE = requires("users:read"), requires("users:write")
+READ = requires("users:read")
+Writer = Annotated[AccessToken, requires("users:write")]
 _MISSING = HTTPException(404, "There is no such account.")
 _LAST: dict[int | str, dict[str, Any]] = {
     409: {"description": "This is the last active administrator."}
@@ -76,63 +80,62 @@ def read_user(user_id: UUID, core: Core) -> AdministeredAccount:
         return _shown(core, _find(session, user_id))
 
 
-@router.patch("/{user_id}", dependencies=[WRITE], responses=_LAST)
+@router.patch("/{user_id}", responses=_LAST)
 def change_user(
-    user_id: UUID, change: AccountChange, core: Core, request: Request
+    user_id: UUID, change: AccountChange, caller: Writer, core: Core, request: Request
 ) -> AdministeredAccount:
-    """Disable or enable an account, or give it another role. What it may no more ends at once."""
+    """Disable or enable an account, or give it another role. All its sessions end at once."""
     if change.role is not None and change.role not in core.roles:
         raise refused("role", "There is no such role.", "unknown_role")
-    origin = origin_of(request, core.settings.trusted_proxies)
     try:
-        with core.database.write() as session:
-            user = _find(session, user_id)
-            ended = _change_role(core, session, user, change.role, origin)
-            ended += _change_activity(session, user, change.is_active, origin)
+        with _administered(core, user_id, caller, request, change.role) as (session, user, origin):
+            if change.role not in (None, user.role):
+                users.change_role(session, user, change.role or "")
+                record(session, "role_changed", origin, user_id=user.id)
+            if change.is_active is not None and change.is_active != user.is_active:
+                (users.enable if change.is_active else users.disable)(session, user)
+                done: Event = "user_enabled" if change.is_active else "user_disabled"
+                record(session, done, origin, user_id=user.id)
             session.flush()
-            changed = _shown(core, user)
+            return _shown(core, user)
     except users.LastAdministrator:
         raise HTTPException(409, "This is the last active administrator.") from None
-    core.revocation.add(ended)
-    return changed
 
 
-def _change_role(
-    core: Gatehouse, session: Session, user: User, role: str | None, origin: Origin
-) -> list[UUID]:
-    if role is None or role == user.role:
-        return []
-    before = frozenset(core.roles.get(user.role, ()))
-    demotes = not before <= frozenset(core.roles[role])
-    ended = users.change_role(session, user, role, demotes=demotes)
-    record(session, "role_changed", origin, user_id=user.id)
-    return ended
-
-
-def _change_activity(
-    session: Session, user: User, is_active: bool | None, origin: Origin
-) -> list[UUID]:
-    if is_active is None or is_active == user.is_active:
-        return []
-    if not is_active:
-        ended = users.disable(session, user)
-        record(session, "user_disabled", origin, user_id=user.id)
-        return ended
-    user.is_active = True
-    session.add(user)
-    record(session, "user_enabled", origin, user_id=user.id)
-    return []
-
-
-@router.delete("/{user_id}/sessions", status_code=204, dependencies=[WRITE])
-def end_user_sessions(user_id: UUID, core: Core, request: Request) -> None:
+@router.delete("/{user_id}/sessions", status_code=204)
+def end_user_sessions(user_id: UUID, caller: Writer, core: Core, request: Request) -> None:
     """Log an account out everywhere."""
-    origin = origin_of(request, core.settings.trusted_proxies)
-    with core.database.write() as session:
-        user = _find(session, user_id)
-        ended = end_sessions(session, col(LoginSession.user_id) == user.id)
+    with _administered(core, user_id, caller, request) as (session, user, origin):
+        end_sessions(session, col(LoginSession.user_id) == user.id)
         record(session, "sessions_ended", origin, user_id=user.id)
-    core.revocation.add(ended)
+
+
+@contextmanager
+def _administered(
+    core: Gatehouse,
+    user_id: UUID,
+    caller: AccessToken,
+    request: Request,
+    role: str | None = None,
+) -> Iterator[tuple[Session, users.LockedUser, Origin]]:
+    """A transaction that holds the account, if the caller may act on it. Else 401, 403, 404."""
+    origin = origin_of(request, core.settings.trusted_proxies)
+    origin = origin.by(caller.user_id, caller.session_id)
+    acting = users.Acting(caller.user_id, caller.session_id, caller.scopes)
+    try:
+        with core.database.write() as session:
+            user = users.lock_administered(
+                session, acting, user_id, core.roles, core.lives.idle, role=role
+            )
+            yield session, user, origin
+    except users.NoSuchUser:
+        raise _MISSING from None
+    except users.NotLoggedIn:
+        raise BAD_TOKEN from None
+    except users.NotAllowed as refusal:
+        with core.database.write() as session:
+            record(session, "role_refused", origin, user_id=user_id)
+        raise HTTPException(403, str(refusal)) from None
 
 
 def _find(session: Session, user_id: UUID) -> User:

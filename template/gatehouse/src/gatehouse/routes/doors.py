@@ -1,26 +1,30 @@
 """What the doors to accounts share: their limits, their bodies, and how a password is asked for."""
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
-from fastapi import HTTPException
+from fastapi import Depends, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
+from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
 from gatehouse import users
 from gatehouse.addresses import normalise
-from gatehouse.audit import Origin, record
+from gatehouse.audit import Origin, origin_of
 from gatehouse.errands import leave
-from gatehouse.passwords import Verified, WeakPassword, check_new_password
-from gatehouse.state import Gatehouse
+from gatehouse.guards import BAD_TOKEN
+from gatehouse.passwords import WeakPassword, check_new_password
+from gatehouse.proving import WrongPassword, prove_password, refuse_throttled
+from gatehouse.state import Core, Gatehouse
 from gatehouse.tables import User
-from gatehouse.throttle import MAIL, Limit, Throttled
+from gatehouse.throttle import Limit
+from gatehouse.tokens import AccessToken
 
 log = logging.getLogger("gatehouse.hooks")
 
 
+WRONG = HTTPException(400, "The current password is wrong.")
 TOO_MANY: dict[int | str, dict[str, Any]] = {429: {"description": "Too many tries."}}
 
 
@@ -36,23 +40,19 @@ class Accepted(BaseModel):
     detail: str = "If this address can be used here, a mail is on its way to it."
 
 
-def refuse_throttled(core: Gatehouse, origin: Origin, count: Callable[[], None]) -> None:
-    """Count a request. Over the limit it is an audit event, the first time, and `Throttled` (429).
-
-    Only the first: a flood must not become a flood of rows.
-    """
-    try:
-        count()
-    except Throttled as refused:
-        if refused.first:
-            with core.database.write() as session:
-                record(session, "throttled", origin)
-        raise
-
-
 def refuse_flood(core: Gatehouse, origin: Origin, limit: Limit) -> None:
     """Count a call of a door against what one client address may do there."""
     refuse_throttled(core, origin, lambda: core.throttle.count(limit, origin.network))
+
+
+def limited(limit: Limit) -> Any:
+    """Count a call of a route for its client before the body is looked at: a flood of bodies that
+    are refused is a flood too."""
+
+    def count(core: Core, request: Request) -> None:
+        refuse_flood(core, origin_of(request, core.settings.trusted_proxies), limit)
+
+    return Depends(count)
 
 
 def knock(
@@ -63,14 +63,15 @@ def knock(
     Beyond the limit of mails to one address nothing is left, and the answer is the same.
     """
     address, key = normalise(email)
-    if core.throttle.allows(MAIL, f"{kind}:{key}"):
+    if core.throttle.allows_mail(kind, key, origin.network):
         with core.database.write() as session:
             leave(session, kind, origin, email=address, email_key=key, password_hash=password_hash)
-        core.outbox.poke()
     return Accepted()
 
 
-async def hash_new_password(core: Gatehouse, password: str, email: str, field: str) -> str:
+async def hash_new_password(
+    core: Gatehouse, origin: Origin, password: str, email: str, field: str
+) -> str:
     """The hash of a password that may be used; else 422 that names the `field` and the reason."""
     try:
         check_new_password(
@@ -83,7 +84,7 @@ async def hash_new_password(core: Gatehouse, password: str, email: str, field: s
         raise refused(field, str(error)) from None
     if await run_in_threadpool(_is_breached, core, password):
         raise refused(field, "This password is known from a breach of another service.")
-    return await core.passwords.hash(password)
+    return await core.passwords.hash(password, client=origin.network)
 
 
 def _is_breached(core: Gatehouse, password: str) -> bool:
@@ -99,44 +100,25 @@ def refused(field: str, reason: str, kind: str = "weak_password") -> RequestVali
     return RequestValidationError([{"type": kind, "loc": ("body", field), "msg": reason}])
 
 
-def refuse_login_flood(core: Gatehouse, origin: Origin, key: str) -> None:
-    """Refuse who is over the limit of failed logins already, before anything is done for them."""
-    refuse_throttled(core, origin, lambda: core.throttle.check_login(key, origin.network))
-
-
-async def check_password(
-    core: Gatehouse, origin: Origin, key: str, password: str, found: users.Credentials | None
-) -> Verified | None:
-    """Whether a password is right. The attempt is counted when its hash is about to be computed.
-
-    So parallel guesses do not slip under the limit, and many right logins at once do not reach
-    it: `Throttle.login_succeeded` takes each off again before many more begin.
-    """
-
-    def count() -> None:
-        refuse_throttled(core, origin, lambda: core.throttle.count_login(key, origin.network))
-
-    return await core.passwords.verify(password, found.password_hash if found else None, count)
-
-
-def note_failure(
-    core: Gatehouse, origin: Origin, key: str, found: users.Credentials | None
-) -> None:
-    """Write down a wrong password, in a transaction of its own: it survives the refusal."""
-    with core.database.write() as session:
-        users.note_failure(session, key)
-        record(session, "login_failed", origin, user_id=found.user_id if found else None)
-
-
 async def confirm_password(
     core: Gatehouse, origin: Origin, user: User, password: str
 ) -> users.Credentials:
     """Let nobody by who does not know the account's password (ASVS 6.2.3): 400, as after a login
     that fails, and with its limits."""
-    found = users.Credentials(user.id, user.password_hash, user.role, user.failed_logins)
-    await run_in_threadpool(refuse_login_flood, core, origin, user.email_key)
-    if await check_password(core, origin, user.email_key, password, found) is None:
-        await run_in_threadpool(note_failure, core, origin, user.email_key, found)
-        raise HTTPException(400, "The current password is wrong.")
-    await run_in_threadpool(core.throttle.login_succeeded, user.email_key, origin.network)
-    return found
+    try:
+        return await prove_password(core, origin, password, key=user.email_key, user_id=user.id)
+    except WrongPassword:
+        raise WRONG from None
+
+
+def lock_confirmed(
+    core: Gatehouse, session: Session, proved: users.Credentials, caller: AccessToken, network: str
+) -> users.LockedUser:
+    """The caller's account, locked, if the proof and the session that asks are still good."""
+    user = users.lock_proved(session, proved, network)
+    if user is None:
+        raise WRONG
+    try:
+        return users.require_session(session, user, caller.session_id, core.lives.idle)
+    except users.NotLoggedIn:
+        raise BAD_TOKEN from None

@@ -14,22 +14,19 @@ from gatehouse import addresses, sessions, users
 from gatehouse.audit import Origin, origin_of, record
 from gatehouse.cleaning import clean
 from gatehouse.problems import OAuthError
+from gatehouse.proving import WrongPassword, note_failure, prove_password
 from gatehouse.recovery import tell
 from gatehouse.refresh import (
     BadRefreshToken,
+    NothingLeft,
     ReusedRefreshToken,
     find_login,
     issue_refresh_token,
     rotate,
 )
-from gatehouse.routes.doors import (
-    check_password,
-    note_failure,
-    refuse_flood,
-    refuse_login_flood,
-)
+from gatehouse.routes.doors import refuse_flood
 from gatehouse.state import Gatehouse
-from gatehouse.tables import LoginSession, User
+from gatehouse.tables import LoginSession
 from gatehouse.throttle import REFRESH
 
 log = logging.getLogger("gatehouse.grants")
@@ -46,6 +43,8 @@ class Granted:
     session_end: float
     refresh_token: str
     extra: Mapping[str, Any]
+    stamp: int
+    epoch: int
 
 
 def _no_login() -> OAuthError:
@@ -57,61 +56,48 @@ async def log_in(
 ) -> Granted:
     """Two short database sessions with the hash between them, where no connection is held."""
     origin = origin_of(request, core.settings.trusted_proxies)
-    if len(username) > addresses.MAX_LENGTH:
-        raise _no_login()
     key = addresses.key_of(username)
-    found = await run_in_threadpool(_find, core, origin, key)
-    # An account that may not log in costs the same hash as one that may (ASVS 6.3.8).
-    checked = await check_password(core, origin, key, password, found)
-    if found is not None and checked is not None:
-        granted = await run_in_threadpool(_open, core, origin, key, found, checked.new_hash, asked)
-        if granted is not None:
-            core.outbox.poke()
-            return granted
-    await run_in_threadpool(note_failure, core, origin, key, found)
-    raise _no_login()
-
-
-def _find(core: Gatehouse, origin: Origin, key: str) -> users.Credentials | None:
-    refuse_login_flood(core, origin, key)
-    with core.database.read() as session:
-        verified = core.settings.auth_require_verified_email
-        return users.find_credentials(session, key, verified=verified, network=origin.network)
+    verified = core.settings.auth_require_verified_email
+    try:
+        proved = await prove_password(core, origin, password, key=key, verified=verified)
+    except WrongPassword:
+        raise _no_login() from None
+    granted = await run_in_threadpool(_open, core, origin, proved, asked)
+    if granted is None:
+        await run_in_threadpool(note_failure, core, origin, key, proved)
+        raise _no_login()
+    return granted
 
 
 def _open(
-    core: Gatehouse,
-    origin: Origin,
-    key: str,
-    found: users.Credentials,
-    new_hash: str | None,
-    asked: frozenset[str] | None,
+    core: Gatehouse, origin: Origin, proved: users.Credentials, asked: frozenset[str] | None
 ) -> Granted | None:
-    """The session of a right password, None if the account has changed meanwhile."""
-    core.throttle.login_succeeded(key, origin.network)
-    role_scopes = frozenset(core.roles.get(found.role, ()))
-    scopes = role_scopes if asked is None else role_scopes & asked
-    if asked and not scopes:
-        raise OAuthError("invalid_scope", "This account has none of the scopes asked for.")
+    """The session of a right password. None if the account has changed meanwhile, or if nothing
+    is left of the scopes asked for: else they would test a password without a trace."""
     with core.database.write() as session:
-        if not users.may_log_in(session, found, new_hash):
+        user = users.lock_proved(session, proved, origin.network)
+        if user is None:
             return None
+        scopes = frozenset(core.roles.get(user.role, ()))
+        if asked is not None and not (scopes := scopes & asked):
+            return None
+        failures = users.forgive_failures(session, user)
         opened = sessions.open_session(
             session,
-            user_id=found.user_id,
+            user,
             scopes=scopes,
             days=core.settings.auth_session_days,
             origin=origin,
+            epoch=proved.epoch,
         )
-        surplus = sessions.end_surplus(session, found.user_id)
+        sessions.end_surplus(session, user.id)
         refresh_token = issue_refresh_token(session, opened.id)
-        record(session, "login", origin, user_id=found.user_id, session_id=opened.id)
-        user = session.get_one(User, found.user_id)
-        if found.failed_logins >= users.NOTEWORTHY_FAILURES:
+        acting = origin.by(user.id, opened.id)
+        record(session, "login", acting, user_id=user.id, session_id=opened.id)
+        if failures >= users.NOTEWORTHY_FAILURES:
             tell(session, "login_after_failures", user, origin)
         core.hooks.on_login(session, user)
         extra = core.hooks.extra_claims(session, user)
-    core.revocation.add(surplus)
     return _granted(opened, scopes, refresh_token, extra)
 
 
@@ -126,6 +112,8 @@ def _granted(
         session_end=login.expires_at.timestamp(),
         refresh_token=refresh_token,
         extra=extra,
+        stamp=login.stamp,
+        epoch=login.epoch,
     )
 
 
@@ -138,6 +126,9 @@ async def refresh(
         return await run_in_threadpool(_rotate, core, origin, token, asked)
     except ReusedRefreshToken as reused:
         await run_in_threadpool(_end_reused, core, origin, reused)
+        raise _no_refresh() from None
+    except NothingLeft as refused:
+        await run_in_threadpool(_note_refused, core, origin, refused)
         raise _no_refresh() from None
     except BadRefreshToken:
         raise _no_refresh() from None
@@ -154,16 +145,27 @@ def _rotate(core: Gatehouse, origin: Origin, token: str, asked: frozenset[str] |
     refuse_flood(core, origin, REFRESH)
     with core.database.write() as session:
         login, user = find_login(session, token, core.lives.idle)
+        successor = rotate(session, token, login, core.lives.grace)
         # What the login was granted, as far as the role still holds it (RFC 6749 section 6).
         scopes = frozenset(login.scope.split()) & frozenset(core.roles.get(user.role, ()))
-        if asked is not None:
-            if not asked <= scopes:
-                raise OAuthError("invalid_scope", "A refresh can only narrow the scope.")
-            scopes = asked
-        successor = rotate(session, token, login, core.lives.grace)
-        record(session, "refresh", origin, user_id=user.id, session_id=login.id)
+        if asked is not None and not (scopes := scopes & asked):
+            raise NothingLeft(user.id, login.id)
+        acting = origin.by(user.id, login.id)
+        record(session, "refresh", acting, user_id=user.id, session_id=login.id)
         extra = core.hooks.extra_claims(session, user)
         return _granted(login, scopes, successor, extra)
+
+
+def _note_refused(core: Gatehouse, origin: Origin, refused: NothingLeft) -> None:
+    """A token that is tried for scopes beyond its grant leaves a trace; it is not used up."""
+    with core.database.write() as session:
+        record(
+            session,
+            "refresh_refused",
+            origin,
+            user_id=refused.user_id,
+            session_id=refused.session_id,
+        )
 
 
 def _end_reused(core: Gatehouse, origin: Origin, reused: ReusedRefreshToken) -> None:
@@ -178,7 +180,6 @@ def _end_reused(core: Gatehouse, origin: Origin, reused: ReusedRefreshToken) -> 
                 user_id=reused.user_id,
                 session_id=reused.session_id,
             )
-    core.revocation.add(ended)
 
 
 def _clean(core: Gatehouse) -> None:

@@ -1,6 +1,7 @@
 """The doors for mailed links: an address is proved, a forgotten password is set anew."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import Field
@@ -12,13 +13,15 @@ from gatehouse.addresses import Address
 from gatehouse.audit import Origin, origin_of
 from gatehouse.guards import public
 from gatehouse.one_time import BadOneTimeToken
+from gatehouse.problems import WrongLinkPassword
+from gatehouse.proving import WrongPassword, prove_link_password
 from gatehouse.routes.doors import (
     TOO_MANY,
     Accepted,
     Body,
     hash_new_password,
     knock,
-    refuse_flood,
+    limited,
 )
 from gatehouse.state import Core, Gatehouse
 from gatehouse.throttle import FORGOT, ONE_TIME
@@ -27,9 +30,13 @@ router = APIRouter(prefix="/auth", tags=["accounts"])
 
 
 class Verification(Body):
-    """The token of a mailed link."""
+    """The token of a mailed link. `password`: that of the registration, where the link is of one.
+
+    Where it is sent it must be right: so nobody confirms what a stranger made with their address.
+    """
 
     token: str
+    password: Annotated[str | None, Field(json_schema_extra={"format": "password"})] = None
 
 
 class ForgottenPassword(Body):
@@ -53,54 +60,63 @@ _BAD_LINK: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/verify-email", status_code=204, responses=_BAD_LINK)
+@router.post(
+    "/verify-email", status_code=204, responses=_BAD_LINK, dependencies=[limited(ONE_TIME)]
+)
 @public
-def verify_email(sent: Verification, core: Core, request: Request) -> None:
+async def verify_email(sent: Verification, core: Core, request: Request) -> None:
     """Prove an address, of a new account or the new one of an old account, by a mailed token."""
     origin = origin_of(request, core.settings.trusted_proxies)
-    refuse_flood(core, origin, ONE_TIME)
     try:
-        with core.database.write() as session:
-            registration.confirm(session, sent.token, origin)
+        if sent.password is not None:
+            await prove_link_password(core, origin, sent.token, sent.password)
+        await run_in_threadpool(_confirm, core, origin, sent.token)
+    except WrongPassword:
+        raise WrongLinkPassword from None
     except (BadOneTimeToken, IntegrityError):  # the latter: the address was taken meanwhile
         raise BAD_LINK from None
-    core.outbox.poke()
 
 
-@router.post("/forgot-password", status_code=202, responses=TOO_MANY)
+def _confirm(core: Gatehouse, origin: Origin, token: str) -> None:
+    with core.database.write() as session:
+        registration.confirm(session, token, origin, core.hooks)
+
+
+@router.post(
+    "/forgot-password", status_code=202, responses=TOO_MANY, dependencies=[limited(FORGOT)]
+)
 @public
 def forgot_password(asked: ForgottenPassword, core: Core, request: Request) -> Accepted:
     """Ask for a mail with a link that sets a new password. Nothing changes until it is used."""
     origin = origin_of(request, core.settings.trusted_proxies)
-    refuse_flood(core, origin, FORGOT)
     return knock(core, origin, "forgot", asked.email)
 
 
-@router.post("/reset-password", status_code=204, responses=_BAD_LINK)
+@router.post(
+    "/reset-password", status_code=204, responses=_BAD_LINK, dependencies=[limited(ONE_TIME)]
+)
 @public
 async def reset_password(sent: PasswordReset, core: Core, request: Request) -> None:
     """Set a new password by a mailed token. It ends every session, and opens none."""
     origin = origin_of(request, core.settings.trusted_proxies)
-    email = await run_in_threadpool(_email_of, core, origin, sent.token)
-    password_hash = await hash_new_password(core, sent.password, email, "password")
-    await run_in_threadpool(_reset, core, origin, sent.token, password_hash)
+    user_id, email = await run_in_threadpool(_holder, core, sent.token)
+    password_hash = await hash_new_password(core, origin, sent.password, email, "password")
+    await run_in_threadpool(_reset, core, origin, sent.token, user_id, password_hash)
 
 
-def _email_of(core: Gatehouse, origin: Origin, token: str) -> str:
+def _holder(core: Gatehouse, token: str) -> tuple[UUID, str]:
     """Whose token it is, before a hash is computed for it. A weak password leaves it good."""
-    refuse_flood(core, origin, ONE_TIME)
     try:
         with core.database.read() as session:
-            return one_time.holder(session, token, "reset").email
+            user = one_time.holder(session, token, "reset")
+            return user.id, user.email
     except BadOneTimeToken:
         raise BAD_LINK from None
 
 
-def _reset(core: Gatehouse, origin: Origin, token: str, password_hash: str) -> None:
+def _reset(core: Gatehouse, origin: Origin, token: str, user_id: UUID, password_hash: str) -> None:
     try:
         with core.database.write() as session:
-            ended = recovery.reset(session, token, password_hash, origin)
+            recovery.reset(session, token, user_id, password_hash, origin)
     except BadOneTimeToken:
         raise BAD_LINK from None
-    core.revocation.add(ended)
-    core.outbox.poke()

@@ -15,7 +15,7 @@ from gatehouse.routes.doors import (
     Body,
     hash_new_password,
     knock,
-    refuse_flood,
+    limited,
 )
 from gatehouse.state import Core
 from gatehouse.throttle import REGISTER, RESEND
@@ -36,20 +36,20 @@ class AddressOnly(Body):
     email: Address
 
 
-@router.post("/register", status_code=202, responses=TOO_MANY)
+@router.post("/register", status_code=202, responses=TOO_MANY, dependencies=[limited(REGISTER)])
 @public
 async def register(new: Registration, core: Core, request: Request) -> Accepted:
     """Ask for an account. The mail that follows has a link, or says that there is one already."""
     origin = origin_of(request, core.settings.trusted_proxies)
-    await run_in_threadpool(refuse_flood, core, origin, REGISTER)
-    password_hash = await hash_new_password(core, new.password, new.email, "password")
+    password_hash = await hash_new_password(core, origin, new.password, new.email, "password")
     return await run_in_threadpool(knock, core, origin, "register", new.email, password_hash)
 
 
-@router.post("/verify-email/resend", status_code=202, responses=TOO_MANY)
+@router.post(
+    "/verify-email/resend", status_code=202, responses=TOO_MANY, dependencies=[limited(RESEND)]
+)
 @public
 def resend_verification(asked: AddressOnly, core: Core, request: Request) -> Accepted:
     """Ask for the mail with the link again."""
     origin = origin_of(request, core.settings.trusted_proxies)
-    refuse_flood(core, origin, RESEND)
     return knock(core, origin, "verify", asked.email)

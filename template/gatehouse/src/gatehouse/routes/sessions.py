@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlmodel import Session, col
 from starlette.concurrency import run_in_threadpool
@@ -19,7 +20,7 @@ from gatehouse.sessions import end_session, end_sessions, live_sessions
 from gatehouse.state import Core, Gatehouse
 from gatehouse.tables import LoginSession, RefreshToken
 from gatehouse.throttle import REFRESH
-from gatehouse.tokens import BadAccessToken
+from gatehouse.tokens import AccessToken, BadAccessToken
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 
@@ -64,7 +65,7 @@ async def revoke_token(request: Request, core: Core) -> Response:
     token = required(await read_form(request), "token")
     origin = origin_of(request, core.settings.trusted_proxies)
     await run_in_threadpool(_log_out, core, origin, token)
-    return Response()
+    return JSONResponse({})
 
 
 def _log_out(core: Gatehouse, origin: Origin, token: str) -> None:
@@ -74,9 +75,9 @@ def _log_out(core: Gatehouse, origin: Origin, token: str) -> None:
         login = session.get(LoginSession, session_id) if session_id else None
         if login is None:
             return
-        record(session, "logout", origin, user_id=login.user_id, session_id=login.id)
-        ended = end_session(session, login.id)
-    core.revocation.add(ended)
+        acting = origin.by(login.user_id, login.id)
+        record(session, "logout", acting, user_id=login.user_id, session_id=login.id)
+        end_session(session, login.id)
 
 
 def _session_of(core: Gatehouse, session: Session, token: str) -> UUID | None:
@@ -100,25 +101,28 @@ def list_sessions(caller: Caller, core: Core) -> list[SessionOut]:
 @router.delete("/sessions/{session_id}", status_code=204)
 def delete_session(session_id: UUID, caller: Caller, core: Core, request: Request) -> None:
     """End one of your sessions. Another user's is 404, like one that is not there."""
-    origin = origin_of(request, core.settings.trusted_proxies)
+    origin = _origin(core, request, caller)
     with core.database.write() as session:
         login = session.get(LoginSession, session_id)
         if login is None or login.user_id != caller.user_id:
             raise HTTPException(404, "There is no such session.")
         record(session, "sessions_ended", origin, user_id=caller.user_id, session_id=session_id)
-        ended = end_session(session, session_id)
-    core.revocation.add(ended)
+        end_session(session, session_id)
+
+
+def _origin(core: Gatehouse, request: Request, caller: AccessToken) -> Origin:
+    origin = origin_of(request, core.settings.trusted_proxies)
+    return origin.by(caller.user_id, caller.session_id)
 
 
 @router.delete("/sessions", status_code=204)
 def delete_other_sessions(caller: Caller, core: Core, request: Request) -> None:
     """End all your sessions but the one that asks."""
-    origin = origin_of(request, core.settings.trusted_proxies)
+    origin = _origin(core, request, caller)
     with core.database.write() as session:
-        ended = end_sessions(
+        end_sessions(
             session,
             col(LoginSession.user_id) == caller.user_id,
             col(LoginSession.id) != caller.session_id,
         )
         record(session, "sessions_ended", origin, user_id=caller.user_id)
-    core.revocation.add(ended)

@@ -96,6 +96,8 @@ def _answer(core: Gatehouse, granted: Granted) -> TokenAnswer:
         auth_time=granted.auth_time,
         session_end=granted.session_end,
         extra=granted.extra,
+        stamp=granted.stamp,
+        epoch=granted.epoch,
     )
     return TokenAnswer(
         access_token=token,

@@ -1,5 +1,7 @@
 """Security stamps, pending registrations, actors, and indexes for what grows."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -8,7 +10,7 @@ down_revision = "gatehouse_0003"
 branch_labels = None
 depends_on = None
 
-COLUMNS = {
+COLUMNS: dict[str, list[sa.Column[Any]]] = {
     "gatehouse_user": [sa.Column("stamp", sa.Integer(), nullable=False, server_default="0")],
     "gatehouse_login_session": [
         sa.Column("stamp", sa.Integer(), nullable=False, server_default="0"),
@@ -51,6 +53,7 @@ def upgrade() -> None:
         "gatehouse_service_epoch",
         sa.Column("id", sa.Integer(), primary_key=True),
         sa.Column("epoch", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("position", sa.BigInteger(), nullable=False, server_default="0"),
     )
     op.execute("INSERT INTO gatehouse_service_epoch (id, epoch) VALUES (1, 0)")
     op.create_table(
@@ -74,7 +77,7 @@ def upgrade() -> None:
         "ix_gatehouse_login_session_last_used_at", "gatehouse_login_session", ["last_used_at"]
     )
     op.create_index("ix_gatehouse_ended_session_position", "gatehouse_ended_session", ["position"])
-    for name, table, column, where in (
+    for name, table, key, where in (
         (
             "ix_gatehouse_refresh_token_sealed",
             "gatehouse_refresh_token",
@@ -84,7 +87,7 @@ def upgrade() -> None:
         ("ix_gatehouse_audit_event_named", "gatehouse_audit_event", "time", "ip <> ''"),
     ):
         only = sa.text(where)
-        op.create_index(name, table, [column], sqlite_where=only, postgresql_where=only)
+        op.create_index(name, table, [key], sqlite_where=only, postgresql_where=only)
 
 
 def downgrade() -> None:
@@ -102,6 +105,6 @@ def downgrade() -> None:
         "gatehouse_ended_account",
     ):
         op.drop_table(table)
-    for table, columns in COLUMNS.items():
-        for column in columns:
-            op.drop_column(table, column.name)
+    for table in COLUMNS:
+        for added in COLUMNS[table]:
+            op.drop_column(table, added.name)
