@@ -147,6 +147,24 @@ def test_nothing_is_confirmed_before_a_person_presses_the_button(visit: Visit) -
     assert visit.complaints == []
 
 
+def test_page_of_a_registration_asks_for_its_password(visit: Visit) -> None:
+    visit.open("verify-email", f"#token={TOKEN}&purpose=registration")
+    assert visit.focused() == "password"
+    field = visit.page.get_by_label("The password that you chose")
+    field.fill("a stranger's, perhaps")
+    visit.will_answer(400, type="urn:gatehouse:password")
+    visit.page.get_by_role("button", name=CONFIRM).click()
+    visit.page.get_by_text("not the password with which").wait_for()
+    assert visit.focused() == "password"
+
+    field.fill("the right one")
+    visit.will_answer(204)
+    visit.page.get_by_role("button", name=CONFIRM).click()
+    visit.page.get_by_text("Your address is confirmed").wait_for()
+    assert [post["password"] for post in visit.posts] == ["a stranger's, perhaps", "the right one"]
+    assert visit.own_complaints() == []
+
+
 def test_link_that_is_used_up_tells_how_to_get_another(visit: Visit) -> None:
     visit.open("verify-email").will_answer(400)
     visit.page.get_by_role("button", name=CONFIRM).click()

@@ -105,11 +105,14 @@ def page(chromium: str) -> Iterator["Page"]:
     assert complaints == []
 
 
-def confirm(page: "Page", link: str) -> None:
-    """Open a mailed link and press its button."""
+def confirm(page: "Page", link: str, password: str = "") -> None:
+    """Open a mailed link and press its button, with the password where the page asks for it."""
     page.goto(link)
+    assert page.get_by_label("The password that you chose").is_visible() == bool(password)
+    if password:
+        page.get_by_label("The password that you chose").fill(password)
     with page.expect_response("**/auth/verify-email") as answer:
-        page.get_by_role("button").click()
+        page.get_by_role("button", name="Confirm my address").click()
     assert answer.value.status == 204
     assert "token" not in page.url
 
@@ -118,7 +121,7 @@ def test_a_new_user_goes_all_the_way(api: Api, mail: MailServer, page: "Page") -
     assert api.call("POST", "/auth/register", {"email": OLD, "password": FIRST}) == 202
     link = mail.link(OLD, "verify-email")
     assert api.log_in(OLD, FIRST) == 400
-    confirm(page, link)
+    confirm(page, link, FIRST)
     assert api.log_in(OLD, FIRST) == 200
 
     change = {"new_email": NEW, "current_password": FIRST}

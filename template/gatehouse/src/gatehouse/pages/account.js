@@ -4,7 +4,8 @@ const TIMEOUT = 30_000; // milliseconds
 const verify = document.getElementById("verify");
 const form = verify || document.getElementById("reset");
 const button = form.querySelector("[type=submit]");
-const password = document.getElementById("password");
+const registration = document.getElementById("registration");
+const input = document.getElementById("password");
 const show = document.getElementById("show");
 const done = document.getElementById("done");
 const failed = document.getElementById("failed");
@@ -16,14 +17,23 @@ const NO_TOKEN = "A part of the link is missing. Open the link in the mail again
 const BAD_TOKEN = verify
   ? "This link was used already, or it is too old. If you have used it yourself, your address is confirmed: log in. If not, ask for a new mail where you registered."
   : "This link was used already, or it is too old. Ask for a new one with “forgot password” where you log in.";
+const WRONG_PASSWORD = "This is not the password with which this registration was made. If you did not sign up, close this page.";
 const LATER = "This did not work just now. Try again in a minute.";
 
 // In this variable alone: not in the address bar, the history or any storage.
 let token = "";
 let busy = false;
+// The field for a password, where this page asks for one: a link of a change of address does not.
+let password = null;
 
 function start() {
-  token = new URLSearchParams(location.hash.slice(1)).get("token") || "";
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  token = fragment.get("token") || "";
+  password = !verify || fragment.get("purpose") === "registration" ? input : null;
+  if (registration) {
+    registration.hidden = !password;
+    input.required = Boolean(password);
+  }
   history.replaceState(null, "", location.pathname + location.search);
   if (token) {
     say(done, "");
@@ -84,12 +94,17 @@ function post(name, content) {
 
 async function send() {
   const response = verify
-    ? await post("verify-email", { token })
+    ? await post("verify-email", password ? { token, password: password.value } : { token })
     : await post("reset-password", { token, password: password.value });
   if (response.ok) {
     finish(done, SUCCESS);
   } else if (response.status === 400) {
-    finish(failed, BAD_TOKEN);
+    if (verify && password && (await response.json()).type === "urn:gatehouse:password") {
+      complain(WRONG_PASSWORD);
+      password.setAttribute("aria-invalid", "true");
+    } else {
+      finish(failed, BAD_TOKEN);
+    }
   } else if (response.status === 429) {
     complain(tooMany(response));
   } else if (response.status === 422 && password) {
@@ -125,13 +140,13 @@ form.addEventListener("submit", async (event) => {
 });
 
 function conceal(hidden) {
-  password.type = hidden ? "password" : "text";
+  input.type = hidden ? "password" : "text";
   show.textContent = hidden ? "Show" : "Hide";
   show.setAttribute("aria-label", `${show.textContent} the password`);
 }
 
 if (show) {
-  show.addEventListener("click", () => conceal(password.type === "text"));
+  show.addEventListener("click", () => conceal(input.type === "text"));
 }
 
 // The same page may be given another link: only the fragment changes then, and nothing loads.

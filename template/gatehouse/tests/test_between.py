@@ -1,0 +1,572 @@
+"""What lies between two operations: what one began, the other makes void.
+
+Each test stops one operation in its middle, does the other whole, and lets the first go on.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import time_machine
+from sqlmodel import col, select
+from starlette.testclient import TestClient
+
+from gatehouse import User, passwords, users, utc_now
+from gatehouse.mailing import Mailer, MailNotSent
+from gatehouse.revocation import Revocation
+from gatehouse.sessions import end_sessions
+from gatehouse.stamps import list_ended_sessions, list_voided_account, raise_epoch
+from gatehouse.state import Gatehouse
+from gatehouse.tables import AuditEvent, Errand, LoginSession, PendingRegistration
+from gatehouse.testing import CreateUser, Mails, SignIn
+from gatehouse.throttle import LOGIN_PAIR
+from gatehouse.tokens import AccessToken
+
+Run = Callable[..., int]
+
+PASSWORD = "correct horse battery staple"
+NEXT = "seven quiet herons at dawn"
+BOB = "bob@example.com"
+TOKEN = re.compile(r"#token=([\w-]+)")
+
+
+def log_in(client: TestClient, email: str = BOB, password: str = PASSWORD, scope: str = "") -> Any:
+    form = {"grant_type": "password", "username": email, "password": password, "scope": scope}
+    return client.post("/auth/token", data=form)
+
+
+def bearer(answer: Any) -> dict[str, str]:
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def links(mails: Mails) -> dict[str, str]:
+    """The token in each mail, by its address."""
+    found = {}
+    for mail in mails():
+        body = mail.get_body(("plain",))
+        token = TOKEN.search(body.get_content() if body else "")
+        if token:
+            found[str(mail["To"])] = token[1]
+    return found
+
+
+def events(core: Gatehouse, name: str) -> list[AuditEvent]:
+    with core.database.read() as session:
+        query = select(AuditEvent).where(AuditEvent.event == name)
+        return list(session.exec(query.order_by(col(AuditEvent.time))))
+
+
+def reset(client: TestClient, mails: Mails, email: str = BOB, password: str = NEXT) -> None:
+    client.post("/auth/forgot-password", json={"email": email})
+    new = {"token": links(mails)[email], "password": password}
+    assert client.post("/auth/reset-password", json=new).status_code == 204
+
+
+def during_hash(
+    core: Gatehouse, monkeypatch: pytest.MonkeyPatch, other: Callable[[], Any], name: str = "verify"
+) -> None:
+    """The next hash is slow: meanwhile `other` happens."""
+    original = getattr(core.passwords, name)
+
+    async def slow(*arguments: Any, **more: Any) -> Any:
+        found = await original(*arguments, **more)
+        monkeypatch.setattr(core.passwords, name, original)
+        other()
+        return found
+
+    monkeypatch.setattr(core.passwords, name, slow)
+
+
+@contextmanager
+def locked(core: Gatehouse, email: str = BOB) -> Iterator[tuple[Any, users.LockedUser]]:
+    with core.database.write() as session:
+        yield session, users.find_user(session, email)
+
+
+def change_role(core: Gatehouse, role: str, email: str = BOB) -> None:
+    with locked(core, email) as (session, user):
+        users.change_role(session, user, role)
+
+
+def disable(core: Gatehouse) -> None:
+    with locked(core) as (session, user):
+        users.disable(session, user)
+
+
+def enable(core: Gatehouse) -> None:
+    with locked(core) as (session, user):
+        users.enable(session, user)
+
+
+def set_password(core: Gatehouse) -> None:
+    with locked(core) as (session, user):
+        users.set_password(session, user, "!")
+
+
+def delete(core: Gatehouse) -> None:
+    with locked(core) as (session, user):
+        users.delete_user(session, user)
+
+
+VOIDING = [set_password, disable, enable, delete, lambda core: change_role(core, "admin")]
+
+
+@pytest.mark.parametrize("event", [*VOIDING, lambda core: change_role(core, "user")])
+def test_a_login_under_way_gets_nothing_from_before_an_event(
+    client: TestClient,
+    core: Gatehouse,
+    create_user: CreateUser,
+    monkeypatch: pytest.MonkeyPatch,
+    event: Callable[[Gatehouse], None],
+) -> None:
+    create_user("root@example.com", role="admin")
+    create_user(BOB, PASSWORD, role="admin")
+    during_hash(core, monkeypatch, lambda: event(core))
+    assert log_in(client).json()["error"] == "invalid_grant"
+    with core.database.read() as session:
+        assert session.exec(select(LoginSession)).all() == []
+
+
+@pytest.mark.parametrize("event", VOIDING)
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/auth/change-password", {"new_password": NEXT}),
+        ("POST", "/auth/change-email", {"new_email": "thief@example.com"}),
+        ("DELETE", "/users/me", {}),
+    ],
+)
+def test_a_change_under_way_has_no_effect_after_an_event(
+    client: TestClient,
+    core: Gatehouse,
+    create_user: CreateUser,
+    mails: Mails,
+    monkeypatch: pytest.MonkeyPatch,
+    event: Callable[[Gatehouse], None],
+    method: str,
+    path: str,
+    body: dict[str, str],
+) -> None:
+    create_user(BOB, PASSWORD)
+    mine = bearer(log_in(client))
+    during_hash(core, monkeypatch, lambda: event(core))
+    body = {"current_password": PASSWORD, **body}
+    assert client.request(method, path, json=body, headers=mine).status_code in (400, 401)
+    assert mails() == []
+    assert events(core, "password_changed") == events(core, "account_deleted") == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/auth/change-password", {"new_password": NEXT}),
+        ("POST", "/auth/change-email", {"new_email": "thief@example.com"}),
+        ("DELETE", "/users/me", {}),
+    ],
+)
+def test_a_change_by_a_session_that_is_ended_meanwhile_has_no_effect(
+    client: TestClient,
+    core: Gatehouse,
+    create_user: CreateUser,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    path: str,
+    body: dict[str, str],
+) -> None:
+    user = create_user(BOB, PASSWORD)
+    mine = bearer(log_in(client))
+
+    def end() -> None:
+        with core.database.write() as session:
+            end_sessions(session, col(LoginSession.user_id) == user.id)
+
+    during_hash(core, monkeypatch, end)
+    body = {"current_password": PASSWORD, **body}
+    assert client.request(method, path, json=body, headers=mine).status_code == 401
+    assert log_in(client).status_code == 200
+
+
+def test_a_change_of_address_that_the_mail_server_put_off_is_void_after_a_reset(
+    client: TestClient,
+    core: Gatehouse,
+    create_user: CreateUser,
+    mails: Mails,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create_user(BOB, PASSWORD)
+    thief = bearer(log_in(client))
+    send = Mailer.send
+
+    def put_off(self: Mailer, to: str, *rest: Any) -> None:
+        if to == "thief@example.com":
+            raise MailNotSent("450")
+        send(self, to, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Mailer, "send", put_off)
+        change = {"new_email": "thief@example.com", "current_password": PASSWORD}
+        assert client.post("/auth/change-email", json=change, headers=thief).status_code == 202
+        assert [mail["To"] for mail in mails()] == [BOB]  # the notice
+        reset(client, mails)
+    with time_machine.travel(utc_now() + timedelta(hours=2), tick=False):
+        assert "thief@example.com" not in [mail["To"] for mail in mails()]
+    with core.database.read() as session:
+        assert session.exec(select(Errand)).all() == []
+
+
+@pytest.mark.parametrize("event", [*VOIDING[:3], VOIDING[4]])
+@pytest.mark.parametrize("kind", ["change_email", "reset"])
+def test_a_mailed_link_is_void_after_an_event(
+    client: TestClient,
+    core: Gatehouse,
+    create_user: CreateUser,
+    mails: Mails,
+    event: Callable[[Gatehouse], None],
+    kind: str,
+) -> None:
+    create_user("root@example.com", role="admin")
+    create_user(BOB, PASSWORD)
+    mine = bearer(log_in(client))
+    if kind == "reset":
+        client.post("/auth/forgot-password", json={"email": BOB})
+        path, more = "/auth/reset-password", {"password": NEXT}
+    else:
+        change = {"new_email": "new@example.com", "current_password": PASSWORD}
+        client.post("/auth/change-email", json=change, headers=mine)
+        path, more = "/auth/verify-email", {}
+    (token,) = links(mails).values()
+    event(core)
+    enable(core)
+    assert client.post(path, json={"token": token, **more}).status_code == 400
+
+
+def test_a_notice_is_sent_to_the_address_of_its_moment_whatever_comes_after(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, mails: Mails
+) -> None:
+    create_user(BOB, PASSWORD)
+    mine = bearer(log_in(client))
+    change = {"current_password": PASSWORD, "new_password": NEXT}
+    assert client.post("/auth/change-password", json=change, headers=mine).status_code == 204
+    gone = {"current_password": NEXT}
+    assert client.request("DELETE", "/users/me", json=gone, headers=mine).status_code == 204
+    assert [mail["To"] for mail in mails()] == [BOB]
+
+
+def test_the_session_that_changes_the_password_goes_on_with_its_older_token(
+    client: TestClient, create_user: CreateUser
+) -> None:
+    create_user(BOB, PASSWORD)
+    mine, other = log_in(client), log_in(client)
+    change = {"current_password": PASSWORD, "new_password": NEXT}
+    answer = client.post("/auth/change-password", json=change, headers=bearer(mine))
+    assert answer.status_code == 204
+    assert client.get("/auth/sessions", headers=bearer(mine)).status_code == 200
+    assert client.get("/auth/sessions", headers=bearer(other)).status_code == 401
+    form = {"grant_type": "refresh_token"}
+    again = client.post("/auth/token", data={**form, "refresh_token": mine.json()["refresh_token"]})
+    assert client.get("/users/me", headers=bearer(again)).status_code == 200
+    gone = client.post("/auth/token", data={**form, "refresh_token": other.json()["refresh_token"]})
+    assert gone.status_code == 400
+
+
+def test_a_login_right_after_an_event_works(
+    client: TestClient, create_user: CreateUser, mails: Mails
+) -> None:
+    create_user(BOB, PASSWORD)
+    with time_machine.travel(utc_now(), tick=False):
+        reset(client, mails)
+        mine = bearer(log_in(client, password=NEXT))
+        assert client.get("/auth/sessions", headers=mine).status_code == 200
+
+
+# --- one proof of a password
+
+
+ODD = ["x" * 257, "\ud800", "\ufdfa" * 200]
+
+
+@pytest.mark.parametrize("password", ["wrong", *ODD])
+def test_each_guess_is_counted_once_by_the_throttle_and_on_the_account(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, password: str
+) -> None:
+    user = create_user(BOB, PASSWORD)
+    mine = bearer(log_in(client))
+    # Written out, since a lone surrogate can stand in JSON as an escape alone.
+    change = json.dumps({"current_password": password, "new_password": NEXT}).encode()
+    mine["Content-Type"] = "application/json"
+    statuses = [
+        client.post("/auth/change-password", content=change, headers=mine).status_code
+        for _ in range(LOGIN_PAIR.amount + 5)
+    ]
+    assert statuses == [400] * LOGIN_PAIR.amount + [429] * 5
+    with core.database.read() as session:
+        assert session.get_one(User, user.id).failed_logins == LOGIN_PAIR.amount
+    assert len(events(core, "login_failed")) == LOGIN_PAIR.amount
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/auth/change-password", {"new_password": NEXT}),
+        ("POST", "/auth/change-email", {"new_email": "new@example.com"}),
+        ("DELETE", "/users/me", {}),
+    ],
+)
+def test_beyond_a_hundred_failures_a_right_password_is_no_good_at_any_endpoint(
+    core: Gatehouse, sign_in: SignIn, method: str, path: str, body: dict[str, str]
+) -> None:
+    me = sign_in(email=BOB)
+    with locked(core) as (session, user):
+        user.failed_logins = users.MOST_FAILURES
+        user.password_hash = passwords.argon2_hasher().hash(PASSWORD)
+        session.add(user)
+    answers = [
+        me.request(method, path, json={"current_password": password, **body})
+        for password in ("wrong one, entirely", PASSWORD)
+    ]
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert answers[0].content == answers[1].content
+
+
+def test_a_right_password_with_a_scope_beyond_the_role_counts_like_a_wrong_one(
+    client: TestClient, core: Gatehouse, create_user: CreateUser
+) -> None:
+    user = create_user(BOB, PASSWORD)
+    right = log_in(client, scope="users:read")
+    wrong = log_in(client, password="wrong", scope="users:read")
+    assert (right.status_code, right.content) == (wrong.status_code, wrong.content)
+    assert right.json()["error"] == "invalid_grant"
+    assert len(events(core, "login_failed")) == 2
+    with core.database.read() as session:
+        assert session.get_one(User, user.id).failed_logins == 2
+
+
+# --- who may act on whom
+
+
+def test_nobody_acts_on_an_account_that_holds_more_than_they_do(
+    core: Gatehouse, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(core.roles, "support", {"users:read", "users:write"})  # type: ignore[arg-type]
+    support, root, bob = sign_in("support"), sign_in("admin"), sign_in("user")
+    me, above, other = (str(who.get("/users/me").json()["id"]) for who in (support, root, bob))
+    assert support.patch(f"/users/{me}", json={"role": "admin"}).status_code == 403
+    assert support.patch(f"/users/{above}", json={"role": "support"}).status_code == 403
+    assert support.patch(f"/users/{above}", json={"is_active": False}).status_code == 403
+    assert support.delete(f"/users/{above}/sessions").status_code == 403
+    assert support.patch(f"/users/{other}", json={"role": "admin"}).status_code == 403
+    assert root.patch(f"/users/{above}", json={"role": "user"}).status_code == 403
+    assert len(events(core, "role_refused")) == 6
+    assert root.patch(f"/users/{other}", json={"role": "support"}).status_code == 200
+    (done,) = events(core, "role_changed")
+    assert (str(done.user_id), done.actor) == (other, above)
+    assert done.actor_session_id is not None
+
+
+def test_a_token_with_fewer_scopes_acts_with_those(sign_in: SignIn) -> None:
+    few = sign_in("admin", scopes=["users:read", "users:write"])
+    other = sign_in("user")
+    path = f"/users/{other.get('/users/me').json()['id']}"
+    assert few.patch(path, json={"is_active": False}).status_code == 403
+
+
+def test_an_administrator_who_is_demoted_meanwhile_does_nothing_more(
+    core: Gatehouse, sign_in: SignIn
+) -> None:
+    root, bob = sign_in("admin", email="root@example.com"), sign_in("user")
+    sign_in("admin")
+    target = UUID(bob.get("/users/me").json()["id"])
+    with core.database.read() as session:
+        login = session.exec(
+            select(LoginSession).join(User).where(User.email == "root@example.com")
+        ).one()
+    acting = users.Acting(login.user_id, login.id, frozenset(core.roles["admin"]))
+    change_role(core, "user", "root@example.com")
+    with core.database.write() as session, pytest.raises(users.NotLoggedIn):
+        users.lock_administered(session, acting, target, core.roles, core.lives.idle)
+    assert root.get("/users").status_code == 401
+
+
+def test_what_a_command_does_names_the_command(
+    run: Run, core: Gatehouse, create_user: CreateUser
+) -> None:
+    create_user(BOB)
+    assert run("user", "disable", BOB) == 0
+    (done,) = events(core, "user_disabled")
+    assert (done.actor, done.actor_session_id) == ("command", None)
+
+
+# --- registration
+
+
+def register(client: TestClient, password: str, ip: str = "testclient") -> int:
+    new = {"email": BOB, "password": password}
+    return client.post("/auth/register", json=new).status_code
+
+
+def test_a_stranger_cannot_use_up_the_mails_to_an_address(
+    client: TestClient, core: Gatehouse, mails: Mails
+) -> None:
+    for _ in range(8):
+        assert register(client, NEXT) == 202
+    assert len(mails()) == 5
+    assert core.throttle.allows_mail("register", BOB, "203.0.113.9")
+
+
+def test_a_link_asks_for_the_password_of_its_registration(
+    client: TestClient, core: Gatehouse, mails: Mails
+) -> None:
+    register(client, PASSWORD)
+    token = links(mails)[BOB]
+    wrong = client.post("/auth/verify-email", json={"token": token, "password": NEXT})
+    assert wrong.status_code == 400
+    assert wrong.json()["type"] == "urn:gatehouse:password"
+    right = {"token": token, "password": PASSWORD}
+    assert client.post("/auth/verify-email", json=right).status_code == 204
+    assert log_in(client).status_code == 200
+
+
+def test_a_link_is_good_for_ten_wrong_passwords(
+    client: TestClient, core: Gatehouse, mails: Mails
+) -> None:
+    register(client, PASSWORD)
+    token = links(mails)[BOB]
+    for _ in range(10):
+        core.throttle.forget()
+        sent = {"token": token, "password": NEXT}
+        assert client.post("/auth/verify-email", json=sent).json()["type"] != "about:blank"
+    core.throttle.forget()
+    assert client.post("/auth/verify-email", json={"token": token}).status_code == 400
+
+
+def test_pending_registrations_are_bounded_and_no_network_takes_anothers_place(
+    core: Gatehouse, client: TestClient, mails: Mails
+) -> None:
+    register(client, PASSWORD)
+    mine = links(mails)[BOB]
+    with core.database.write() as session:
+        for network in range(6):
+            for _ in range(6):
+                session.add(
+                    Errand(
+                        kind="register",
+                        email=BOB,
+                        email_key=BOB,
+                        password_hash="!",
+                        ip="",
+                        network=f"203.0.113.{network}",
+                        user_agent="",
+                        request_id="",
+                    )
+                )
+    mails()
+    with core.database.read() as session:
+        rows = session.exec(select(PendingRegistration)).all()
+    assert len(rows) == 20
+    assert client.post("/auth/verify-email", json={"token": mine}).status_code == 204
+
+
+def test_a_registration_takes_over_an_account_that_nobody_proved(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, mails: Mails
+) -> None:
+    user = create_user(BOB, NEXT, verified=False)
+    register(client, PASSWORD)
+    assert client.post("/auth/verify-email", json={"token": links(mails)[BOB]}).status_code == 204
+    assert log_in(client, password=NEXT).status_code == 400
+    assert log_in(client).status_code == 200
+    with core.database.read() as session:
+        (row,) = session.exec(select(User)).all()
+    assert (row.id, row.stamp) == (user.id, 1)
+
+
+# --- the list of what has ended
+
+
+def other_process(core: Gatehouse) -> Revocation:
+    return Revocation(core.database, interval=5, max_stale=60, lifetime=1800)
+
+
+def read(revocation: Revocation) -> None:
+    news = revocation._query()
+    revocation.note(news.ended)
+    revocation._cursor, revocation._known = news.cursor, news.known
+
+
+def token_of(**changes: Any) -> AccessToken:
+    token = AccessToken(
+        user_id=uuid4(),
+        session_id=uuid4(),
+        token_id=uuid4(),
+        scopes=frozenset(),
+        auth_time=0,
+        expires_at=0,
+        stamp=0,
+        epoch=0,
+        extra={},
+    )
+    return replace(token, **changes)
+
+
+def test_a_host_whose_clock_is_ahead_blinds_nobody(core: Gatehouse) -> None:
+    revocation = other_process(core)
+    ahead, after = uuid4(), uuid4()
+    with time_machine.travel(utc_now() + timedelta(minutes=10), tick=False):
+        with core.database.write() as session:
+            list_ended_sessions(session, [ahead])
+        read(revocation)
+    with core.database.write() as session:
+        list_ended_sessions(session, [after])
+    read(revocation)
+    assert revocation.ends(token_of(session_id=after))
+
+
+def test_a_transaction_that_commits_late_is_found(core: Gatehouse) -> None:
+    if core.database.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has one writer at a time: none commits late")
+    revocation = other_process(core)
+    late, others = uuid4(), [uuid4() for _ in range(3)]
+    with core.database.write() as session:
+        list_ended_sessions(session, [late])
+        session.flush()
+        for other in others:
+            with core.database.write() as second:
+                list_ended_sessions(second, [other])
+            read(revocation)
+            assert revocation.ends(token_of(session_id=other))
+        assert not revocation.ends(token_of(session_id=late))
+    read(revocation)
+    assert revocation.ends(token_of(session_id=late))
+
+
+def test_everyone_out_is_one_number(core: Gatehouse) -> None:
+    revocation = other_process(core)
+    with core.database.write() as session:
+        epoch = raise_epoch(session)
+    read(revocation)
+    assert revocation.ends(token_of(epoch=epoch - 1))
+    assert revocation.ends(token_of(stamp=-1, epoch=-1))
+    assert not revocation.ends(token_of(epoch=epoch))
+    assert not revocation._sessions
+
+
+def test_an_account_is_one_entry_and_one_session_may_be_excepted(core: Gatehouse) -> None:
+    revocation, user_id, kept = other_process(core), uuid4(), uuid4()
+    with core.database.write() as session:
+        list_voided_account(session, user_id, 2, kept)
+    read(revocation)
+    theirs = token_of(user_id=user_id, stamp=1)
+    assert revocation.ends(theirs)
+    assert revocation.ends(replace(theirs, stamp=-1))
+    assert not revocation.ends(replace(theirs, stamp=2))
+    assert not revocation.ends(replace(theirs, stamp=-1, session_id=kept))
+    with core.database.write() as session:
+        list_voided_account(session, user_id, 3)
+    read(revocation)
+    assert revocation.ends(replace(theirs, session_id=kept))
