@@ -32,7 +32,7 @@ LAYERS = (
         "tokens",
     },
     {"tables", "database", "paging", "migrating"},
-    {"hooks", "request_ids", "throttle", "windows", "smtp", "mailing"},
+    {"hooks", "request_ids", "throttle", "windows", "memory_store", "smtp", "mailing"},
     {
         "proxies",
         "audit",
