@@ -139,9 +139,12 @@ def test_errors_free_their_place_too(pool: Passwords, monkeypatch: pytest.Monkey
     assert asyncio.run(pool.hash(RIGHT))
 
 
-def test_by_default_as_many_hash_at_once_as_there_are_cores(hasher: HeldHasher) -> None:
+def test_by_default_as_many_hash_at_once_as_there_is_room_for(
+    hasher: HeldHasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores = 3
+    monkeypatch.setattr(passwords, "hash_threads", lambda: cores)
     pool = Passwords(queue=0)
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
     async def scenario() -> None:
         hasher.gate.clear()

@@ -90,11 +90,12 @@ def test_the_unicode_form_makes_no_difference(pool: Passwords) -> None:
 
 
 @pytest.mark.parametrize("password", ["x" * 257, "x" * 1_000_000, "\ud800"])
-def test_what_normalising_refuses_is_wrong_after_the_same_work(
+def test_what_normalising_refuses_is_wrong_after_one_verification(
     pool: Passwords, work: list[str], password: str
 ) -> None:
     assert run(pool.verify(password, None)) is None
     assert run(pool.verify(password, stored())) is None
+    assert work == ["PasswordHasher.verify"] * 2
     with pytest.raises(WeakPassword):
         run(pool.hash(password))
     assert len(work) == 2
@@ -193,7 +194,7 @@ def test_an_imported_bcrypt_hash_is_replaced_at_success(pool: Passwords, work: l
     assert run(pool.verify(as_typed, verified.new_hash))
 
 
-@pytest.mark.parametrize("password", ["p" * 80, "p" * 72 + "\0", "a\0b", "ü" * 40])
+@pytest.mark.parametrize("password", ["p" * 72 + "\0", "a\0b", "\0"])
 def test_what_bcrypt_refuses_is_a_wrong_password_after_the_decoy(
     pool: Passwords, work: list[str], password: str
 ) -> None:

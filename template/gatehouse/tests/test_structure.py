@@ -18,6 +18,8 @@ LAYERS = (
     {
         "addresses",
         "foreign_hashes",
+        "hash_queue",
+        "hash_threads",
         "import_file",
         "key_file",
         "key_weakness",
@@ -30,7 +32,7 @@ LAYERS = (
         "tokens",
     },
     {"tables", "database", "paging", "migrating"},
-    {"hooks", "request_ids", "throttle", "windows", "smtp", "mailing"},
+    {"hooks", "request_ids", "throttle", "windows", "memory_store", "smtp", "mailing"},
     {
         "proxies",
         "audit",
@@ -77,7 +79,7 @@ PURE = {
         "password_policy",
         "passwords",
     ),
-    *("token_checks", "tokens", "foreign_hashes", "import_file"),
+    *("token_checks", "tokens", "foreign_hashes", "import_file", "hash_queue", "hash_threads"),
 }
 FRAMEWORKS = {"fastapi", "starlette", "sqlalchemy", "sqlmodel", "alembic", "uvicorn"}
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,6 +19,10 @@ from gatehouse import windows
 from gatehouse.throttle import (
     LOGIN_NETWORK,
     LOGIN_PAIR,
+    LOGIN_RIGHT,
+    MAIL,
+    MAIL_ADDRESS,
+    REFRESH,
     Limit,
     Throttle,
     Throttled,
@@ -461,7 +466,7 @@ def test_expired_keys_leave_the_memory(memory: Throttle, tick: Callable[[float],
         tick(61)
         memory.allows(SMALL, "k")
         assert len(memory._windows._memory.events) == 1
-        assert len(memory._windows._memory.locks) <= 1
+        assert memory._windows._memory.entries == 1
 
 
 def test_expired_entries_leave_a_busy_key(memory: Throttle, tick: Callable[[float], None]) -> None:
@@ -514,3 +519,137 @@ def test_a_network_is_what_one_client_gets(ip: str, network: str) -> None:
 def test_the_limits_are_those_of_the_contract() -> None:
     assert (LOGIN_PAIR.amount, LOGIN_PAIR.seconds) == (10, 900)
     assert (LOGIN_NETWORK.amount, LOGIN_NETWORK.seconds) == (50, 900)
+    assert (LOGIN_RIGHT.amount, LOGIN_RIGHT.seconds) == (60, 60)
+    assert (MAIL.amount, MAIL.seconds) == (5, 3600)
+    assert (MAIL_ADDRESS.amount, MAIL_ADDRESS.seconds) == (20, 3600)
+
+
+# Right logins have a limit too, and so has mail
+
+
+def test_sixty_right_logins_in_a_minute_and_no_more(throttle: Throttle) -> None:
+    with time_machine.travel(NOW, tick=False) as clock:
+        for _ in range(60):
+            log_in(throttle, "a")
+        clock.shift(20.5)
+        throttle.count_login("a", NETWORK)  # one whose hash was under way already
+        late = refusal(lambda: throttle.login_succeeded("a", NETWORK))
+        assert late.retry_after == 40
+        assert late.first
+        early = refusal(lambda: throttle.check_login("a", NETWORK))
+        assert early.retry_after == 40
+        assert not early.first
+        throttle.check_login("b", NETWORK)
+        throttle.check_login("a", "198.51.100.7")
+        clock.shift(40)
+        throttle.check_login("a", NETWORK)
+        log_in(throttle, "a")
+
+
+def test_a_right_login_over_the_limit_is_no_failure(throttle: Throttle) -> None:
+    with time_machine.travel(NOW, tick=False):
+        for _ in range(60):
+            log_in(throttle, "a")
+        assert passes(throttle, 9) == 9
+        refusal(lambda: throttle.login_succeeded("a", NETWORK))
+        assert passes(throttle, 11) == 10  # the pair's failures are forgotten
+        # …and what was right was given back: of fifty failures, nine and ten are used.
+        assert sum(passes(throttle, 1, f"guess {n}") for n in range(60)) == 50 - 18
+
+
+@pytest.mark.usefixtures("restless")
+def test_of_right_logins_at_once_exactly_sixty_pass(throttle: Throttle) -> None:
+    def try_twice(_: int) -> int:
+        passed = 0
+        for _again in range(2):
+            with suppress(Throttled):
+                throttle.login_succeeded("a", NETWORK)
+                passed += 1
+        return passed
+
+    assert all_at_once(try_twice) == 60
+
+
+def test_mails_are_counted_for_kind_address_and_network(throttle: Throttle) -> None:
+    def sent(times: int, kind: str, key: str = "a", network: str = NETWORK) -> int:
+        return sum(throttle.allows_mail(kind, key, network) for _ in range(times))
+
+    with time_machine.travel(NOW, tick=False) as clock:
+        assert sent(8, "reset") == 5
+        assert sent(8, "verify") == 5
+        assert sent(8, "reset", network="198.51.100.7") == 5
+        assert sent(8, "reset", network="198.51.100.8") == 5
+        assert sent(1, "reset", network="198.51.100.9") == 0  # twenty in all
+        assert sent(8, "reset", "another") == 5
+        clock.shift(3601)
+        assert sent(8, "reset") == 5
+
+
+def test_a_refused_mail_counts_in_neither_window(throttle: Throttle) -> None:
+    with time_machine.travel(NOW, tick=False) as clock:
+        for _ in range(5):
+            assert throttle.allows_mail("reset", "a", NETWORK)
+        for _ in range(50):
+            assert not throttle.allows_mail("reset", "a", NETWORK)
+        clock.shift(1800)
+        for network in "xyz":
+            assert sum(throttle.allows_mail("reset", "a", network) for _ in range(9)) == 5
+        assert not throttle.allows_mail("reset", "a", "full")  # …and leaves its own five untouched
+        clock.shift(1801)
+        assert sum(throttle.allows_mail("reset", "a", "full") for _ in range(9)) == 5
+
+
+# What the memory holds
+
+
+def test_many_entries_take_little_memory(memory: Throttle) -> None:
+    """An entry is a number: as objects, those of 200 clients took 91 MiB."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for n in range(20):
+            for _ in range(3000):
+                assert memory.allows(REFRESH, f"network {n}")
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert taken < 20 * 3000 * 12
+
+
+def test_the_entries_are_bounded_whoever_comes(
+    memory: Throttle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "MEMORY_ENTRIES", 1000)
+    many = Limit("many", 100, 900)
+    for n in range(50):
+        assert sum(memory.allows(many, str(n)) for _ in range(110)) == 100
+    entries = sum(map(len, memory._windows._memory.events.values()))
+    assert 500 <= entries <= 1001
+    assert not memory.allows(many, "49")  # the newest are kept
+
+
+def test_the_count_of_entries_is_that_of_the_entries(
+    memory: Throttle, tick: Callable[[float], None]
+) -> None:
+    store = memory._windows._memory
+    with time_machine.travel(NOW, tick=False) as clock:
+        for n in range(20):
+            passes(memory, 12, f"account {n}", f"network {n % 3}")
+            log_in(memory, "own", "elsewhere")
+            clock.shift(100)
+            tick(100)
+            assert store.entries == sum(map(len, store.events.values()))
+        clock.shift(10_000)
+        tick(10_000)
+        memory.allows(SMALL, "k")
+        assert store.entries == 1
+
+
+def test_the_sweep_of_a_full_memory_holds_others_up_for_a_moment_only(memory: Throttle) -> None:
+    store = memory._windows._memory
+    for n in range(50_000):
+        store.acquire_entry(str(n), 10, 900)
+    started = time.perf_counter()
+    store.sweep()
+    assert time.perf_counter() - started < 1.0
+    assert len(store.events) == 50_000

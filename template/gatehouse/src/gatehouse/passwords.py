@@ -3,23 +3,18 @@
 Sources: NIST SP 800-63B-4 section 3.1.1.2; OWASP ASVS 5.0 chapters 6.2, 6.3.8 and 11.4.2.
 """
 
-import asyncio
-import contextlib
-import os
 import re
 import secrets
-import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import argon2
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
+from gatehouse.hash_queue import HashQueue, HashQueueFull
+from gatehouse.hash_threads import hash_threads
 from gatehouse.password_policy import (
     MAX_LENGTH,
     WeakPassword,
@@ -42,11 +37,7 @@ __all__ = [
 # A cost beyond these is a broken row, not a choice: it would hold a thread for hours.
 MOST_MEMORY, MOST_TIME = 4 * 1024 * 1024, 100  # KiB, passes
 BCRYPT = re.compile(r"\$2[abxy]\$(0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}")
-T = TypeVar("T")
-
-
-class HashQueueFull(Exception):
-    """Too many calls wait for a hash already: answer 503 and ask the client to come back."""
+BCRYPT_READS = 72  # bytes of a password
 
 
 def argon2_hasher() -> Argon2Hasher:
@@ -67,9 +58,10 @@ class Verified:
 class Passwords:
     """Hashes and checks passwords on threads of its own, each call at the cost of one Argon2.
 
-    At most `concurrency` at once (64 MiB each; default: the cores this process may use) and
-    `queue` waiting; more raise HashQueueFull. The event loop's default pool took 2.2 GB and
-    held other routes up for 2 s at 64 logins.
+    At most `concurrency` at once (64 MiB each; default: what machine and container have room
+    for) and `queue` waiting; more raise HashQueueFull, and so does one `client` that has half of
+    the queue. The event loop's default pool took 2.2 GB and held other routes up for 2 s at 64
+    logins.
 
     An answer takes as long for an unknown user as for a wrong password (ASVS 6.3.8), with one
     exception that we accept: a wrong password against an imported bcrypt hash, or one with other
@@ -77,28 +69,24 @@ class Passwords:
     """
 
     def __init__(self, *, concurrency: int | None = None, queue: int = 128) -> None:
-        threads = _usable_cores() if concurrency is None else concurrency
-        self._threads = threads
-        self._executor = self._new_executor()
-        self._limit = threads + queue
-        self._pending = 0
-        self._lock = threading.Lock()
+        threads = hash_threads() if concurrency is None else concurrency
+        self._queue = HashQueue(threads=threads, waiting=queue)
         self._hasher = argon2_hasher()
         self._bcrypt = BcryptHasher()
         self._decoy: str | None = None
 
-    def _new_executor(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._threads, "password", initializer=_lower_priority)
-
     async def start(self) -> str:
         """Make the decoy with the live parameters, since a fixed one drifts; load the list."""
-        self._decoy = decoy = await self._run(self._prepare)
+        self._decoy = decoy = await self._queue.run(self._prepare)
         return decoy
 
     async def hash(self, password: str, *, client: str = "") -> str:
-        """Hash the normalised password. Raises WeakPassword as normalise does, HashQueueFull."""
+        """Hash the normalised password. Raises WeakPassword as normalise does, HashQueueFull.
+
+        `client` is the network that asks, "" for none of those whose share is bounded.
+        """
         normal = normalise(password)
-        return await self._run(lambda: self._hasher.hash(normal))
+        return await self._queue.run(lambda: self._hasher.hash(normal), client)
 
     async def verify(
         self,
@@ -110,13 +98,13 @@ class Passwords:
     ) -> Verified | None:
         """None for a wrong password, and after the same work for a missing or malformed hash.
 
-        What normalise refuses is a wrong password like any other. `before` is called when the
-        hash is about to be computed, in that thread; what it raises is raised in its place.
-        Raises HashQueueFull.
+        `before` is called when the hash is about to be computed, in that thread; what it raises
+        is raised in its place. `client` is as for `hash`. Raises HashQueueFull.
         """
         try:
             normal = normalise(password)
         except WeakPassword:
+            # Wrong for every account, and yet an attempt: it is counted and costs like any other.
             password, normal, stored = "", "", None
         decoy = self._decoy or await self.start()
 
@@ -124,34 +112,11 @@ class Passwords:
             before()
             return self._check(password, normal, stored, decoy)
 
-        return await self._run(check)
+        return await self._queue.run(check, client)
 
     def close(self) -> None:
-        """Drop what waits and let go of the threads; a hash under way ends by itself.
-
-        Threads come back when they are needed: an application may be started again.
-        """
-        executor, self._executor = self._executor, self._new_executor()
-        executor.shutdown(wait=False, cancel_futures=True)
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        with self._lock:
-            if self._pending >= self._limit:
-                raise HashQueueFull
-            self._pending += 1
-        try:
-            future = self._executor.submit(work)
-        except RuntimeError:  # closed meanwhile
-            self._release(None)
-            raise
-        # Called too when a client leaves and its call is cancelled while waiting; one that runs
-        # cannot be stopped and keeps its place until its memory is free.
-        future.add_done_callback(self._release)
-        return await asyncio.wrap_future(future)
-
-    def _release(self, _: Future[T] | None) -> None:
-        with self._lock:
-            self._pending -= 1
+        """Drop what waits and let go of the threads, which come back when they are needed."""
+        self._queue.close()
 
     def _prepare(self) -> str:
         load_list()
@@ -161,16 +126,28 @@ class Passwords:
         """Answer by the stored hash; where it cannot be computed with, work on the decoy."""
         try:
             if stored is not None and BCRYPT.fullmatch(stored):
-                right, weaker = self._bcrypt.verify(password, stored), True  # as received there
+                right, weaker = self._verify_bcrypt(password, stored), True
             else:
                 right, weaker = _verify_argon2(normal, stored or "", decoy)
         except (argon2.exceptions.Argon2Error, ValueError):
-            # Malformed hash; or bcrypt's refusal of NUL and of more than 72 bytes.
+            # Malformed hash; or a NUL where the hash is bcrypt's.
             self._hasher.verify(normal, decoy)
             return None
         if not right:
             return None
         return Verified(self._hasher.hash(normal) if weaker else None)
+
+    def _verify_bcrypt(self, password: str, stored: str) -> bool:
+        """Compare what bcrypt reads, of the password as it was typed there: never normalised.
+
+        Of a longer one the rest was never looked at, so whoever knows the first 72 bytes gets in.
+        That ends here: the new hash is of the whole (ASVS 6.2.8). Kept as it is, the old one would
+        let every ending in for good; and whoever fixes a wrong ending by this could as well change
+        the password. A NUL ends the password for some libraries, so what they made fits too much.
+        """
+        if "\0" in password:
+            raise ValueError("NUL")
+        return self._bcrypt.verify(password.encode()[:BCRYPT_READS], stored)
 
 
 def _verify_argon2(normal: str, stored: str, current: str) -> tuple[bool, bool]:
@@ -194,17 +171,3 @@ def _verify_argon2(normal: str, stored: str, current: str) -> tuple[bool, bool]:
         or found.hash_len < wanted.hash_len
     )
     return True, weaker
-
-
-def _usable_cores() -> int:
-    """The cores this process may run on, which a container or `taskset` may have narrowed."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _lower_priority() -> None:
-    """Let the event loop's thread go first. Only Linux has a priority for each thread."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

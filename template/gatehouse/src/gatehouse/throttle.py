@@ -27,13 +27,14 @@ class Limit:
 
 LOGIN_PAIR = Limit("login", 10, 900)  # failures of one account from one network
 LOGIN_NETWORK = Limit("login-network", 50, 900)  # failures from one network, over all accounts
+LOGIN_RIGHT = Limit("login-right", 60, 60)  # right logins of one account from one network
 REGISTER = Limit("register", 100, 3600)
 FORGOT = Limit("forgot", 200, 3600)
 RESEND = Limit("resend", 200, 3600)
 REFRESH = Limit("refresh", 3000, 900)
 ONE_TIME = Limit("one-time", 300, 900)
 MAIL = Limit("mail", 5, 3600)  # mails of one kind to one address, asked for from one network
-MAIL_ADDRESS = Limit("mail-address", 20, 3600)  # mails to one address in all
+MAIL_ADDRESS = Limit("mail-address", 20, 3600)  # mails to one address
 
 
 class Throttled(Exception):
@@ -89,20 +90,24 @@ class Throttle:
             lambda store: store.acquire_entry(hashed, limit.amount, limit.seconds)
         )
 
-    def allows_mail(self, kind: str, address: str, network: str) -> bool:
-        """Count a mail to an address, at most so many of a kind from one network and in all."""
-        one = _key(MAIL, kind, address, network)
-        whole = _key(MAIL_ADDRESS, address)
+    def allows_mail(self, kind: str, key: str, network: str) -> bool:
+        """Count a mail of a kind to an address, asked for from a network; False when over.
 
-        def count(store: Store) -> bool:
-            seen = store.get_moving_window(one, MAIL.amount, MAIL.seconds)[1]
-            if seen >= MAIL.amount:
-                return False
-            if not store.acquire_entry(whole, MAIL_ADDRESS.amount, MAIL_ADDRESS.seconds):
-                return False
-            return bool(store.acquire_entry(one, MAIL.amount, MAIL.seconds))
+        A network has mails of its own, so that a stranger's do not use up the owner's, until the
+        address has had too many in all. What is refused counts in neither.
+        """
+        own, whole = _key(MAIL, kind, key, network), _key(MAIL_ADDRESS, key)
 
-        return self._windows.run(count)
+        def take(store: Store) -> bool:
+            amount, seconds = MAIL_ADDRESS.amount, MAIL_ADDRESS.seconds
+            if store.get_moving_window(whole, amount, seconds)[1] >= amount:
+                return False
+            if not store.acquire_entry(own, MAIL.amount, MAIL.seconds):
+                return False
+            # Full only if others came between, in a shared store: then one of `own` is lost.
+            return store.acquire_entry(whole, amount, seconds)
+
+        return self._windows.run(take)
 
     def count_login(self, account: str, network: str) -> None:
         """Count an attempt, before its hash, so that parallel guesses do not slip through.
@@ -126,18 +131,23 @@ class Throttle:
         _raise(self._windows.run(attempt))
 
     def check_login(self, account: str, network: str) -> None:
-        """Raise `Throttled` where `count_login` would. Counts nothing, so it comes first alone."""
+        """Raise `Throttled` where `count_login` or `login_succeeded` would.
+
+        Counts nothing, so it comes first alone.
+        """
         pair = _key(LOGIN_PAIR, account, network)
         whole = _key(LOGIN_NETWORK, network)
+        right = _key(LOGIN_RIGHT, account, network)
 
         def look(store: Store) -> Throttled | None:
-            right = _given_back(store, whole)
-            for limit, key, amount in (
-                (LOGIN_PAIR, pair, LOGIN_PAIR.amount),
-                (LOGIN_NETWORK, whole, LOGIN_NETWORK.amount + right),
+            network_amount = LOGIN_NETWORK.amount + _given_back(store, whole)
+            for limit, key in (
+                (LOGIN_PAIR, pair),
+                (LOGIN_RIGHT, right),
+                (replace(LOGIN_NETWORK, amount=network_amount), whole),
             ):
-                if store.get_moving_window(key, amount, limit.seconds)[1] >= amount:
-                    return _refusal(store, replace(limit, amount=amount), key)
+                if store.get_moving_window(key, limit.amount, limit.seconds)[1] >= limit.amount:
+                    return _refusal(store, limit, key)
             return None
 
         _raise(self._windows.run(look))
@@ -146,15 +156,19 @@ class Throttle:
         """Forget the pair's failures. The attempt itself no longer weighs on its network.
 
         Failures on other accounts do: else one's own account would buy guesses at all others.
+        Raises `Throttled` for more right logins than anyone needs: each is a hash, a session and
+        rows, and one account must not take all of them.
         """
         pair = _key(LOGIN_PAIR, account, network)
         whole = _key(LOGIN_NETWORK, network)
+        right = _key(LOGIN_RIGHT, account, network)
 
-        def succeed(store: Store) -> None:
+        def succeed(store: Store) -> Throttled | None:
             store.clear(pair)
             _give_back(store, whole)
+            return _take(store, LOGIN_RIGHT, right)
 
-        self._windows.run(succeed)
+        _raise(self._windows.run(succeed))
 
     def forget(self) -> None:
         """Forget all that this process has counted, which tests do between each other."""

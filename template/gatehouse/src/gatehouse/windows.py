@@ -6,23 +6,26 @@ The windows are those of the `limits` library. Everything here blocks; call it i
 import logging
 import time
 from collections.abc import Callable
-from itertools import islice
-from threading import Lock, Timer
+from threading import Lock
 from typing import TypeVar
 
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, RedisStorage
+from limits.storage import RedisStorage
+
+from gatehouse.memory_store import MemoryStore
 
 log = logging.getLogger("gatehouse.throttle")
 
 Result = TypeVar("Result")
-Store = MemoryStorage | RedisStorage
+Store = MemoryStore | RedisStorage
 
 clock = time.monotonic
 STORE_PATIENCE = 0.5  # seconds for connecting to the shared store, and for each of its answers
 STORE_PAUSE = 5.0  # seconds between two attempts to reach a shared store that was lost
 SWEEP_SECONDS = 60.0
-MEMORY_KEYS = 200_000  # about 120 MB; only someone with very many networks makes so many
+# About 110 and 35 MB; only someone with very many networks makes so many.
+MEMORY_KEYS = 200_000
+MEMORY_ENTRIES = 4_000_000
 
 
 class Windows:
@@ -32,10 +35,10 @@ class Windows:
     """
 
     def __init__(self, url: str, service: str) -> None:
-        self._memory = _process_memory()
+        self._memory = MemoryStore()
         self._shared = None if url == "memory://" else _shared_store(url, service)
         self._lock = Lock()  # for the flags below
-        self._memory_lock = Lock()  # limits' own locks are dropped while others wait for them
+        self._memory_lock = Lock()
         self._lost = False
         self._next_try = 0.0
         self._next_sweep = 0.0
@@ -56,9 +59,9 @@ class Windows:
                 self._note_in_use()
                 return result
         with self._memory_lock:
-            if clock() >= self._next_sweep or len(self._memory.events) > MEMORY_KEYS:
+            if clock() >= self._next_sweep or _is_full(self._memory):
                 self._next_sweep = clock() + SWEEP_SECONDS
-                _sweep(self._memory)
+                _make_room(self._memory)
             return work(self._memory)
 
     def _may_try(self) -> bool:
@@ -107,33 +110,16 @@ def _shared_store(url: str, service: str) -> RedisStorage:
     )
 
 
-class _Resting(Timer):
-    """Stands in the place of the library's timer, which would start a thread at each count.
+def _is_full(memory: MemoryStore) -> bool:
+    return len(memory.events) > MEMORY_KEYS or memory.entries > MEMORY_ENTRIES
 
-    That thread walks all keys, up to a hundred times a second, and leaves the empty ones behind.
+
+def _make_room(memory: MemoryStore) -> None:
+    """Drop what has expired and, if there is still too much, the oldest tenth.
+
+    Whoever can make so many keys has the networks to guess without them, and refusing everybody's
+    login would be worse. A tenth, so that a full memory is not swept at every call.
     """
-
-    def is_alive(self) -> bool:
-        return True
-
-
-def _process_memory() -> MemoryStorage:
-    memory = MemoryStorage()
-    memory.timer.cancel()
-    memory.timer.join()
-    memory.timer = _Resting(0, memory.timer.function)
-    return memory
-
-
-def _sweep(memory: MemoryStorage) -> None:
-    """Let the library drop what has expired, then the keys of which nothing is left.
-
-    If there are still too many, the oldest go: whoever can make so many keys has the networks to
-    guess without them, and refusing everybody's login would be worse.
-    """
-    memory.timer.function()
-    for key in [key for key, entries in memory.events.items() if not entries]:
-        memory.clear(key)
-    if len(memory.events) > MEMORY_KEYS:
-        for key in list(islice(memory.events, MEMORY_KEYS // 10)):
-            memory.clear(key)
+    memory.sweep()
+    if _is_full(memory):
+        memory.shrink(MEMORY_KEYS * 9 // 10, MEMORY_ENTRIES * 9 // 10)
