@@ -95,8 +95,14 @@ MUTATIONS = {
     ),
     "decoy hash": Mutation(
         f"{CORE}/proving.py",
-        "checked = await core.passwords.verify(password, stored, count, client=origin.network)\n    if found",
-        "checked = await core.passwords.verify(password, stored, count, client=origin.network) if stored else None\n    if found",
+        (
+            "checked = await core.passwords.verify(password, stored, count, "
+            "client=origin.network)\n    if found"
+        ),
+        (
+            "checked = await core.passwords.verify(password, stored, count, "
+            "client=origin.network) if stored else None\n    if found"
+        ),
         "gatehouse/tests/test_login.py",
     ),
     "count before the hash": Mutation(
@@ -113,7 +119,10 @@ MUTATIONS = {
     ),
     "purpose of a mailed token": Mutation(
         f"{CORE}/one_time.py",
-        "            col(OneTimeToken.user_id) == user.id,\n            col(OneTimeToken.purpose).in_(purposes),\n",
+        (
+            "            col(OneTimeToken.user_id) == user.id,\n            "
+            "col(OneTimeToken.purpose).in_(purposes),\n"
+        ),
         "            col(OneTimeToken.user_id) == user.id,\n",
         "gatehouse/tests/test_recovery.py",
     ),
@@ -132,7 +141,10 @@ MUTATIONS = {
     "current password": Mutation(
         f"{CORE}/routes/doors.py",
         "        raise WRONG from None",
-        "        return users.find_credentials(core.database.read().__enter__(), User.id == user.id, verified=False, network=origin.network)",
+        (
+            "        return users.find_credentials(core.database.read().__enter__(), User.id == "
+            "user.id, verified=False, network=origin.network)"
+        ),
         "gatehouse/tests/test_recovery.py",
     ),
     "mails to one address": Mutation(
@@ -143,14 +155,21 @@ MUTATIONS = {
     ),
     "mails of one network": Mutation(
         f"{CORE}/throttle.py",
-        "            if seen >= MAIL.amount:\n                return False\n",
+        (
+            "            if not store.acquire_entry(own, MAIL.amount, MAIL.seconds):\n           "
+            "     return False\n"
+        ),
         "",
         "gatehouse/tests/test_between.py",
     ),
     "look for an account in the request": Mutation(
         f"{CORE}/routes/doors.py",
         "            leave(session, kind, origin, email=address,",
-        "            if session.exec(users.select(User).where(User.email_key == key)).first():\n                return Accepted()\n            leave(session, kind, origin, email=address,",
+        (
+            "            if session.exec(users.select(User).where(User.email_key == "
+            "key)).first():\n                return Accepted()\n            leave(session, kind, "
+            "origin, email=address,"
+        ),
         "gatehouse/tests/test_registration.py",
     ),
     "last administrator": Mutation(
@@ -173,7 +192,10 @@ MUTATIONS = {
     ),
     "activity of a login under way": Mutation(
         f"{CORE}/users.py",
-        "    if not _can_log_in(user, _is_known(session, user.id, network), proved.verified):\n        return None\n",
+        (
+            "    if not _can_log_in(user, _is_known(session, user.id, network), "
+            "proved.verified):\n        return None\n"
+        ),
         "",
         "gatehouse/tests/test_login.py",
     ),
@@ -185,7 +207,10 @@ MUTATIONS = {
     ),
     "scopes of the row that is held": Mutation(
         f"{CORE}/routes/grants.py",
-        "scopes = frozenset(core.roles.get(user.role, ()))\n        if asked is not None and not (scopes := scopes & asked):\n            return None",
+        (
+            "scopes = frozenset(core.roles.get(user.role, ()))\n        if asked is not None and "
+            "not (scopes := scopes & asked):\n            return None"
+        ),
         "scopes = frozenset(core.roles.get(user.role, ())) if asked is None else asked",
         "gatehouse/tests/test_login.py",
     ),
@@ -215,7 +240,10 @@ MUTATIONS = {
     ),
     "one own role": Mutation(
         f"{CORE}/users.py",
-        '    if role is not None and role != user.role and user.id == caller.id:\n        raise NotAllowed("Nobody changes their own role.")\n',
+        (
+            "    if role is not None and role != user.role and user.id == caller.id:\n        "
+            'raise NotAllowed("Nobody changes their own role.")\n'
+        ),
         "",
         "gatehouse/tests/test_between.py",
     ),
@@ -263,7 +291,10 @@ MUTATIONS = {
     ),
     "trace of a failure": Mutation(
         f"{CORE}/proving.py",
-        '        record(session, "login_failed", origin, user_id=found.user_id if found else None)\n',
+        (
+            '        record(session, "login_failed", origin, user_id=found.user_id if found else '
+            "None)\n"
+        ),
         "",
         "gatehouse/tests/test_between.py",
     ),

@@ -127,7 +127,8 @@ def test_a_new_user_goes_all_the_way(api: Api, mail: MailServer, page: "Page") -
     change = {"new_email": NEW, "current_password": FIRST}
     assert api.call("POST", "/auth/change-email", change) == 202
     confirm(page, mail.link(NEW, "verify-email"))
-    assert api.call("GET", "/users/me") == 200
+    assert api.call("GET", "/users/me") == 401  # what was begun under the old address is void
+    assert api.log_in(NEW, FIRST) == 200
 
     assert api.call("POST", "/auth/forgot-password", {"email": NEW}) == 202
     page.goto(mail.link(NEW, "reset-password"))
