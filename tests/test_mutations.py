@@ -151,7 +151,7 @@ MUTATIONS = {
     ),
     "ended sessions": Mutation(
         f"{CORE}/guards.py",
-        "if revocation.holds(token.session_id):",
+        "if revocation.ends(token):",
         "if False:",
         "gatehouse/tests/test_sessions.py",
     ),

@@ -35,6 +35,7 @@ LAYERS = (
         "proxies",
         "audit",
         "sessions",
+        "stamps",
         "users",
         "refresh",
         "revocation",

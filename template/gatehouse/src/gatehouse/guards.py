@@ -57,7 +57,7 @@ class AccessTokenGuard(OAuth2PasswordBearer):
                 await revocation.refresh()
             except RevocationStale:
                 raise NOT_KNOWN from None
-        if revocation.holds(token.session_id):
+        if revocation.ends(token):
             raise BAD_TOKEN
         if not token.scopes.issuperset(needed.scopes):
             raise insufficient_scope(needed.scopes)

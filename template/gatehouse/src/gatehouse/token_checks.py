@@ -33,6 +33,8 @@ NumericDate = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=Fal
 _SCOPE = r"[\x21\x23-\x5B\x5D-\x7E]+"
 Scope = Annotated[str, Field(pattern=rf"^({_SCOPE}( {_SCOPE})*)?$")]
 
+STAMP = "urn:gatehouse:stamp"  # the claim's name; a URN is nobody else's (RFC 7519 section 4.2)
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -60,10 +62,15 @@ class Claims(BaseModel):
     exp: NumericDate
     auth_time: NumericDate
     scope: Scope
+    # The account's stamp and the service's epoch; a token of before 0.5.0 has neither.
+    gatehouse_stamp: list[Annotated[int, Field(ge=0)]] = Field(
+        alias=STAMP, default_factory=list, min_length=2, max_length=2
+    )
 
 
 # What a service's own claims may not be called: ours, and those that a later version may read.
-RESERVED = frozenset({*Claims.model_fields, "act", "amr", "acr", "cnf", "azp"})
+_OURS = {field.alias or name for name, field in Claims.model_fields.items()}
+RESERVED = frozenset({*_OURS, "act", "amr", "acr", "cnf", "azp"})
 
 
 @dataclass(slots=True)
