@@ -7,10 +7,9 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 import time_machine
@@ -19,14 +18,11 @@ from starlette.testclient import TestClient
 
 from gatehouse import User, passwords, users, utc_now
 from gatehouse.mailing import Mailer, MailNotSent
-from gatehouse.revocation import Revocation
 from gatehouse.sessions import end_sessions
-from gatehouse.stamps import list_ended_sessions, list_voided_account, raise_epoch
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent, Errand, LoginSession, PendingRegistration
 from gatehouse.testing import CreateUser, Mails, SignIn
 from gatehouse.throttle import LOGIN_PAIR
-from gatehouse.tokens import AccessToken
 
 Run = Callable[..., int]
 
@@ -354,7 +350,7 @@ def test_a_right_password_with_a_scope_beyond_the_role_counts_like_a_wrong_one(
 def test_nobody_acts_on_an_account_that_holds_more_than_they_do(
     core: Gatehouse, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(core.roles, "support", {"users:read", "users:write"})  # type: ignore[arg-type]
+    monkeypatch.setitem(core.roles, "support", {"users:read", "users:write"})
     support, root, bob = sign_in("support"), sign_in("admin"), sign_in("user")
     me, above, other = (str(who.get("/users/me").json()["id"]) for who in (support, root, bob))
     assert support.patch(f"/users/{me}", json={"role": "admin"}).status_code == 403
@@ -484,89 +480,3 @@ def test_a_registration_takes_over_an_account_that_nobody_proved(
     with core.database.read() as session:
         (row,) = session.exec(select(User)).all()
     assert (row.id, row.stamp) == (user.id, 1)
-
-
-# --- the list of what has ended
-
-
-def other_process(core: Gatehouse) -> Revocation:
-    return Revocation(core.database, interval=5, max_stale=60, lifetime=1800)
-
-
-def read(revocation: Revocation) -> None:
-    news = revocation._query()
-    revocation.note(news.ended)
-    revocation._cursor, revocation._known = news.cursor, news.known
-
-
-def token_of(**changes: Any) -> AccessToken:
-    token = AccessToken(
-        user_id=uuid4(),
-        session_id=uuid4(),
-        token_id=uuid4(),
-        scopes=frozenset(),
-        auth_time=0,
-        expires_at=0,
-        stamp=0,
-        epoch=0,
-        extra={},
-    )
-    return replace(token, **changes)
-
-
-def test_a_host_whose_clock_is_ahead_blinds_nobody(core: Gatehouse) -> None:
-    revocation = other_process(core)
-    ahead, after = uuid4(), uuid4()
-    with time_machine.travel(utc_now() + timedelta(minutes=10), tick=False):
-        with core.database.write() as session:
-            list_ended_sessions(session, [ahead])
-        read(revocation)
-    with core.database.write() as session:
-        list_ended_sessions(session, [after])
-    read(revocation)
-    assert revocation.ends(token_of(session_id=after))
-
-
-def test_a_transaction_that_commits_late_is_found(core: Gatehouse) -> None:
-    if core.database.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite has one writer at a time: none commits late")
-    revocation = other_process(core)
-    late, others = uuid4(), [uuid4() for _ in range(3)]
-    with core.database.write() as session:
-        list_ended_sessions(session, [late])
-        session.flush()
-        for other in others:
-            with core.database.write() as second:
-                list_ended_sessions(second, [other])
-            read(revocation)
-            assert revocation.ends(token_of(session_id=other))
-        assert not revocation.ends(token_of(session_id=late))
-    read(revocation)
-    assert revocation.ends(token_of(session_id=late))
-
-
-def test_everyone_out_is_one_number(core: Gatehouse) -> None:
-    revocation = other_process(core)
-    with core.database.write() as session:
-        epoch = raise_epoch(session)
-    read(revocation)
-    assert revocation.ends(token_of(epoch=epoch - 1))
-    assert revocation.ends(token_of(stamp=-1, epoch=-1))
-    assert not revocation.ends(token_of(epoch=epoch))
-    assert not revocation._sessions
-
-
-def test_an_account_is_one_entry_and_one_session_may_be_excepted(core: Gatehouse) -> None:
-    revocation, user_id, kept = other_process(core), uuid4(), uuid4()
-    with core.database.write() as session:
-        list_voided_account(session, user_id, 2, kept)
-    read(revocation)
-    theirs = token_of(user_id=user_id, stamp=1)
-    assert revocation.ends(theirs)
-    assert revocation.ends(replace(theirs, stamp=-1))
-    assert not revocation.ends(replace(theirs, stamp=2))
-    assert not revocation.ends(replace(theirs, stamp=-1, session_id=kept))
-    with core.database.write() as session:
-        list_voided_account(session, user_id, 3)
-    read(revocation)
-    assert revocation.ends(replace(theirs, session_id=kept))

@@ -1,24 +1,19 @@
 """Log-out, the list of sessions, and how soon an ended one is over."""
 
 import time
-from dataclasses import replace
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 import time_machine
-from sqlalchemy.exc import OperationalError
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from gatehouse import sessions
 from gatehouse.audit import COMMAND
-from gatehouse.revocation import Revocation, RevocationStale
-from gatehouse.stamps import SessionsEnded, list_ended_sessions
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent, EndedSession, LoginSession, User, utc_now
+from gatehouse.tables import AuditEvent, LoginSession, User
 from gatehouse.testing import CreateUser, SignIn
-from gatehouse.tokens import AccessToken
 
 PASSWORD = "correct horse battery staple"
 
@@ -166,144 +161,6 @@ def test_a_user_who_is_deleted_elsewhere_is_out_too(
         session.delete(user)
     core.revocation._read_at = core.revocation._tried_at = float("-inf")
     assert me.get("/auth/sessions").status_code == 401
-
-
-TOKEN = AccessToken(
-    user_id=uuid4(),
-    session_id=uuid4(),
-    token_id=uuid4(),
-    scopes=frozenset(),
-    auth_time=0,
-    expires_at=0,
-    stamp=0,
-    epoch=0,
-    extra={},
-)
-
-
-class Clock:
-    """A monotonic clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    found = Clock()
-    monkeypatch.setattr("gatehouse.revocation.time.monotonic", found.monotonic)
-    return found
-
-
-def make(core: Gatehouse) -> Revocation:
-    return Revocation(core.database, interval=5, max_stale=60, lifetime=1800)
-
-
-def ask(client: TestClient, revocation: Revocation, times: int = 1) -> list[Any]:
-    import asyncio
-
-    async def one() -> bool:  # as the guard of a route does
-        if not revocation.is_fresh():
-            await revocation.refresh()
-        return revocation.ends(TOKEN)
-
-    async def all_at_once() -> list[Any]:
-        return await asyncio.gather(*(one() for _ in range(times)), return_exceptions=True)
-
-    return asyncio.run(all_at_once())
-
-
-def test_many_who_ask_at_once_cost_one_query(
-    client: TestClient, core: Gatehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    revocation, queries = make(core), list[int]()
-    query = revocation._query
-
-    def counted() -> Any:
-        queries.append(1)
-        return query()
-
-    monkeypatch.setattr(revocation, "_query", counted)
-    assert ask(client, revocation, 50) == [False] * 50
-    assert ask(client, revocation, 50) == [False] * 50
-    assert len(queries) == 1
-
-
-def test_without_a_database_the_old_list_serves_until_its_limit(
-    client: TestClient, core: Gatehouse, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    revocation = make(core)
-    assert ask(client, revocation) == [False]
-
-    def down() -> None:
-        raise OperationalError("", {}, Exception())
-
-    working = revocation._query
-    monkeypatch.setattr(revocation, "_query", down)
-    clock.now += 59
-    assert ask(client, revocation) == [False]
-    clock.now += 5
-    (answer,) = ask(client, revocation)
-    assert isinstance(answer, RevocationStale)
-    monkeypatch.setattr(revocation, "_query", working)
-    clock.now += 5
-    assert ask(client, revocation) == [False]
-
-
-def test_a_list_that_was_never_read_lets_nobody_in(
-    client: TestClient, core: Gatehouse, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def down() -> None:
-        raise OperationalError("", {}, Exception())
-
-    me = sign_in()
-    monkeypatch.setattr(core.revocation, "_query", down)
-    monkeypatch.setattr(core.revocation, "_read_at", float("-inf"))
-    monkeypatch.setattr(core.revocation, "_tried_at", float("-inf"))
-    answer = me.get("/auth/sessions")
-    assert answer.status_code == 503
-    assert answer.headers["retry-after"].isdigit()
-
-
-def test_the_list_forgets_what_no_token_can_outlive(core: Gatehouse, client: TestClient) -> None:
-    revocation = make(core)
-    ended = uuid4()
-    with core.database.write() as session:
-        session.add(EndedSession(session_id=ended, ended_at=utc_now()))
-    ask(client, revocation)
-    theirs = replace(TOKEN, session_id=ended)
-    assert revocation.ends(theirs)
-    revocation._forget(time.monotonic() + 1800 + 1799)
-    assert revocation.ends(theirs)
-    revocation._forget(time.monotonic() + 1800 + 1801)
-    assert not revocation.ends(theirs)
-
-
-def test_a_list_that_has_not_changed_is_not_read_again(
-    core: Gatehouse, client: TestClient, clock: Clock
-) -> None:
-    revocation = make(core)
-
-    def end(*ids: UUID) -> None:
-        with core.database.write() as session:
-            list_ended_sessions(session, ids)
-
-    def news() -> set[UUID]:
-        found = revocation._query().ended
-        return {i for entry in found if isinstance(entry, SessionsEnded) for i in entry.ids}
-
-    end(uuid4(), uuid4())
-    assert len(news()) == 2
-    ask(client, revocation)
-    assert news() == set()
-    mine, theirs = uuid4(), uuid4()
-    end(mine)
-    revocation.note([SessionsEnded((mine,))])
-    end(theirs)
-    assert news() >= {mine, theirs}
 
 
 def test_events_tell_who_did_what_from_where(

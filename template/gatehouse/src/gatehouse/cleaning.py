@@ -9,6 +9,7 @@ from sqlmodel import Session, col, or_, select
 
 from gatehouse.tables import (
     AuditEvent,
+    EndedAccount,
     EndedSession,
     LoginSession,
     OneTimeToken,
@@ -32,6 +33,7 @@ def clean(session: Session, idle: timedelta) -> int:
     for table, key, old in (
         (LoginSession, LoginSession.id, over),
         (EndedSession, EndedSession.session_id, col(EndedSession.ended_at) < now - ENDED_KEPT),
+        (EndedAccount, EndedAccount.user_id, col(EndedAccount.ended_at) < now - ENDED_KEPT),
         (OneTimeToken, OneTimeToken.digest, col(OneTimeToken.expires_at) < now),
         (AuditEvent, AuditEvent.id, col(AuditEvent.time) < now - EVENTS_KEPT),
     ):

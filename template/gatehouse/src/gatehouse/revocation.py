@@ -1,71 +1,58 @@
 """The process's list of what has ended: what makes a stateless check see a log-out.
 
-An access token outlives its session by at most its own lifetime, so the list reaches back that
-far: single sessions that were ended, one entry for each account whose stamp has risen, and the
-service's epoch. It is read from the database by a few indexed queries an interval, and only when
-somebody asks; what this process ends is on it at once.
+An access token outlives its session by at most its own lifetime, so the list holds what ended
+during that time: single sessions, one entry for an account (see `stamps.py`), and one number
+for everyone. It is read from the database every interval, only when somebody asks, and no more
+of it than is new; what this process ends is on it at once.
 """
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Text, cast
+from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 from starlette.concurrency import run_in_threadpool
 
 from gatehouse.database import Database
-from gatehouse.stamps import (
-    AccountVoided,
-    Ended,
-    EveryoneOut,
-    SessionsEnded,
-    database_now,
-    epoch_of,
-)
-from gatehouse.tables import EndedAccount, EndedSession, ServiceEpoch
+from gatehouse.stamps import Ended, epoch_of, last_position
+from gatehouse.tables import EndedAccount, EndedSession, utc_now
 from gatehouse.tokens import AccessToken
 
 log = logging.getLogger("gatehouse.revocation")
 
-# Beyond a token's lifetime: the clock of the host that checks `exp` may be behind.
-OVERLAP = timedelta(minutes=30)
+OVERLAP = 30 * 60  # seconds that the clock of a host that issued a token may be ahead of ours
+OLDER_RELEASE = timedelta(minutes=5)  # how far back rows without a position are looked for
 PATIENCE = 1.0  # seconds that a request waits for a slow database before the old list must do
+
+# A transaction that was under way when the list was read, or began after it.
+_NOT_SEEN = text("NOT pg_visible_in_snapshot(position::text::xid8, CAST(:seen AS pg_snapshot))")
 
 
 class RevocationStale(Exception):
     """The list has not been read for too long: nobody can say who is logged out (503)."""
 
 
-@dataclass(slots=True)
-class _Account:
-    """Tokens below `stamp` are no good, but for one session's."""
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """An account's last event: tokens with a lower stamp are void, but for one session's."""
 
     stamp: int
-    excepted_session_id: UUID | None
-    known_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class _News:
-    """What a look at the database found, and where the next one begins."""
-
-    ended: Sequence[Ended]
-    cursor: int
-    known: tuple[int, int]
+    excepted: UUID | None
+    heard: float
 
 
 class Revocation:
     """What has ended. `interval` and `max_stale` are in seconds, `lifetime` a token's.
 
-    Entries are forgotten by this process's monotonic clock, and new rows are found by the
-    database's own order: no host's clock decides who is out.
+    Its own clock is the monotonic one; time in rows is the database's.
     """
 
     def __init__(
@@ -74,56 +61,53 @@ class Revocation:
         self._database = database
         self._interval = interval
         self._max_stale = max_stale
-        self._lifetime = timedelta(seconds=lifetime) + OVERLAP
-        self._sessions: dict[UUID, float] = {}  # when it was last told of, oldest first
-        self._accounts: dict[UUID, _Account] = {}
+        self._keep = lifetime + OVERLAP
+        self._sessions: dict[UUID, float] = {}  # and when we heard of it
+        self._accounts: dict[UUID, _Event] = {}
         self._epoch = 0
-        self._read_at = float("-inf")  # by the monotonic clock
+        self._changing = threading.Lock()  # `ends` takes none: it looks a key up, once
+        self._seen: str | None = None  # what of the database's order has been read
+        self._read_at = float("-inf")
         self._tried_at = float("-inf")
-        self._cursor: int | None = None
-        self._known = (0, 0)  # count and sum of the positions that were read from there on
         self._reading: asyncio.Task[None] | None = None
 
+    def ends(self, token: AccessToken) -> bool:
+        """Whether a token is void by the list as it stands.
+
+        One without a stamp is of an older release: older than any event of its account.
+        """
+        if token.session_id in self._sessions or token.epoch < self._epoch:
+            return True
+        event = self._accounts.get(token.user_id)
+        return (
+            event is not None
+            and (token.stamp or 0) < event.stamp
+            and token.session_id != event.excepted
+        )
+
     def note(self, ended: Iterable[Ended]) -> None:
-        """What this process has just ended, or has read of."""
+        """What a transaction of this process has just ended, or what another's left in rows."""
         now = time.monotonic()
-        for entry in ended:
-            match entry:
-                case SessionsEnded(ids):
-                    for session_id in ids:
-                        self._sessions.pop(session_id, None)
-                        self._sessions[session_id] = now
-                case AccountVoided(user_id, stamp, excepted):
-                    known = self._accounts.pop(user_id, None)
-                    if known is not None and known.stamp > stamp:
-                        stamp, excepted = known.stamp, known.excepted_session_id
-                    self._accounts[user_id] = _Account(stamp, excepted, now)
-                case EveryoneOut(epoch):
-                    self._epoch = max(self._epoch, epoch)
+        with self._changing:
+            for one in ended:
+                for session_id in one.session_ids:
+                    self._sessions.setdefault(session_id, now)
+                if one.user_id is not None:
+                    known = self._accounts.get(one.user_id)
+                    if known is None or known.stamp < one.stamp:
+                        self._accounts[one.user_id] = _Event(one.stamp, one.excepted, now)
+                self._epoch = max(self._epoch, one.epoch)
 
     def is_fresh(self) -> bool:
         """Whether the list was read within the interval; if not, `refresh` it first."""
         return time.monotonic() - self._read_at < self._interval
 
-    def ends(self, token: AccessToken) -> bool:
-        """Whether a token is no good any more, by the list as it stands.
-
-        One of an earlier release has no numbers and counts as older than any event.
-        """
-        if token.session_id in self._sessions or (self._epoch and token.epoch < self._epoch):
-            return True
-        voided = self._accounts.get(token.user_id)
-        return (
-            voided is not None
-            and token.stamp < voided.stamp
-            and token.session_id != voided.excepted_session_id
-        )
-
     def forget(self) -> None:
         """Forget all that was read, which tests do between each other."""
-        self._sessions.clear()
-        self._accounts.clear()
-        self._epoch, self._cursor, self._known = 0, None, (0, 0)
+        with self._changing:
+            self._sessions.clear()
+            self._accounts.clear()
+            self._epoch, self._seen = 0, None
 
     async def refresh(self) -> None:
         """Read the list if it is time. Raises `RevocationStale` rather than let anyone guess."""
@@ -143,76 +127,76 @@ class Revocation:
     async def _read(self) -> None:
         started = time.monotonic()
         try:
-            news = await run_in_threadpool(self._query)
+            await run_in_threadpool(self._query)
         except SQLAlchemyError as error:
             log.error("the list of ended sessions could not be read: %s", type(error).__name__)
         else:
-            self.note(news.ended)
-            self._cursor, self._known = news.cursor, news.known
-            self._forget(started)
             self._read_at = started
         finally:
             self._reading = None
 
-    def _query(self) -> _News:
+    def _query(self) -> None:
+        """Read what is new, and forget what no token can outlive."""
         with self._database.read() as session:
-            # First the horizon: whatever commits after this statement is found the next time.
-            horizon = _horizon(session)
-            cursor = self._cursor
-            if cursor is not None and horizon < cursor:
-                cursor = None  # another database, from a backup perhaps: from the start
-            epoch = EveryoneOut(epoch_of(session))
-            if cursor is not None and _count_from(session, cursor) == self._known:
-                return _News((epoch,), cursor, self._known)
-            since = database_now(session) - self._lifetime
-
-            def is_new(table: Any) -> Any:
-                return table.ended_at > since if cursor is None else table.position >= cursor
-
-            sessions = session.exec(select(EndedSession).where(is_new(EndedSession))).all()
-            accounts = session.exec(select(EndedAccount).where(is_new(EndedAccount))).all()
-        positions = [row.position for row in sessions] + [row.position for row in accounts]
-        positions = [position for position in positions if position >= horizon]
-        return _News(
-            (
-                epoch,
-                SessionsEnded(tuple(row.session_id for row in sessions)),
-                *(AccountVoided(r.user_id, r.stamp, r.excepted_session_id) for r in accounts),
-            ),
-            horizon,
-            (len(positions), sum(positions)),
+            # In a statement of its own, before the rows: what is not in it is found next time.
+            seen, now = self._place(session)
+            if self._seen is not None and _first(seen) < _first(self._seen):
+                self._seen = None  # another database, from a backup: its order is not the old one's
+            sessions = session.exec(
+                select(EndedSession.session_id).where(
+                    or_(
+                        self._is_new(EndedSession, now),
+                        # Written by a process of an older release, during an update.
+                        and_(
+                            col(EndedSession.position) == 0,
+                            col(EndedSession.ended_at) > now - OLDER_RELEASE,
+                        ),
+                    )
+                )
+            ).all()
+            accounts = session.exec(
+                select(EndedAccount).where(self._is_new(EndedAccount, now))
+            ).all()
+            epoch = epoch_of(session)
+        self.note(
+            Ended(user_id=row.user_id, stamp=row.stamp, excepted=row.excepted_session_id)
+            for row in accounts
         )
+        self.note([Ended(session_ids=tuple(sessions), epoch=epoch)])
+        self._seen = seen
+        self._forget()
 
-    def _forget(self, now: float) -> None:
-        """Drop the oldest, whose tokens have all expired. The order is that of being told."""
-        limit = now - self._lifetime.total_seconds()
-        while self._sessions and self._sessions[oldest := next(iter(self._sessions))] <= limit:
-            del self._sessions[oldest]
-        while self._accounts:
-            user_id, voided = next(iter(self._accounts.items()))
-            if voided.known_at > limit:
-                break
-            del self._accounts[user_id]
+    def _place(self, session: Session) -> tuple[str, datetime]:
+        """Where the database's order of transactions stands, and its time.
+
+        PostgreSQL: a snapshot, `xmin:xmax:…`, which says of each transaction whether its rows
+        can be seen. SQLite: the last position, for there the order is that of the commits.
+        """
+        if session.get_bind().dialect.name == "postgresql":
+            seen, now = session.execute(
+                select(cast(func.pg_current_snapshot(), Text), func.now())
+            ).one()
+            return seen, now
+        return str(last_position(session)), utc_now()
+
+    def _is_new(self, table: Any, now: datetime) -> ColumnElement[bool]:
+        """The rows that the list has not seen; the first time, those that matter still."""
+        if self._seen is None:
+            return col(table.ended_at) > now - timedelta(seconds=self._keep)
+        if ":" in self._seen:
+            not_seen = _NOT_SEEN.bindparams(seen=self._seen)
+            return and_(col(table.position) >= _first(self._seen), not_seen)
+        return col(table.position) > _first(self._seen)
+
+    def _forget(self) -> None:
+        limit = time.monotonic() - self._keep
+        with self._changing:
+            for session_id in [key for key, heard in self._sessions.items() if heard <= limit]:
+                del self._sessions[session_id]
+            for user_id in [key for key, event in self._accounts.items() if event.heard <= limit]:
+                del self._accounts[user_id]
 
 
-def _horizon(session: Session) -> int:
-    """The position from which on rows may be new the next time: the oldest open transaction's."""
-    if session.get_bind().dialect.name == "sqlite":
-        last = select(ServiceEpoch.position).where(ServiceEpoch.id == 1)
-        return (session.exec(last).one_or_none() or 0) + 1
-    snapshot = func.pg_snapshot_xmin(func.pg_current_snapshot())
-    return int(session.execute(select(cast(cast(snapshot, Text), BigInteger))).scalar_one())
-
-
-def _count_from(session: Session, cursor: int) -> tuple[int, int]:
-    """Count and sum of the positions from there on: the same as long as nothing came.
-
-    A transaction that stays open for long holds the cursor back; what was read since need not be
-    read again.
-    """
-    count = total = 0
-    for table in (EndedSession, EndedAccount):
-        found = select(func.count(), func.sum(table.position)).where(col(table.position) >= cursor)
-        some, positions = session.exec(found).one()
-        count, total = count + some, total + int(positions or 0)
-    return count, total
+def _first(seen: str) -> int:
+    """The oldest transaction that may not have been seen; on SQLite, the last that was."""
+    return int(seen.partition(":")[0])

@@ -9,7 +9,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from gatehouse.audit import Origin
-from gatehouse.stamps import epoch_of, list_ended_sessions
+from gatehouse.stamps import end_sessions_on_list, epoch_of
 from gatehouse.tables import LoginSession, ServiceEpoch, User, utc_now
 
 MOST_SESSIONS = 1_000  # live ones of a user; beyond that the one unused longest ends (ASVS 7.1.2)
@@ -82,7 +82,7 @@ def end_sessions(session: Session, *which: ColumnElement[bool]) -> int:
     """
     gone = delete(LoginSession).where(*which).returning(col(LoginSession.id))
     ended = list(session.execute(gone).scalars())
-    list_ended_sessions(session, ended)
+    end_sessions_on_list(session, ended)
     return len(ended)
 
 

@@ -1,129 +1,120 @@
-"""Security stamps: what makes void, at one stroke, all that was begun before an event.
+"""What makes older things void: ended sessions, an account's stamp, the service's epoch.
 
-An account has a number, and the service has one. A session, a mailed link, a job and an access
-token carry those that they were begun under; whoever acts on one compares. What other processes
-must know of it, each of these verbs writes beside the change itself, and notes it in the session:
-after the commit this process is told.
+Verbs on a session, in the caller's transaction. Each leaves rows for other processes to read
+and a note in `session.info`, which the transaction hands to this process's list
+(`Revocation.note`) once it is committed.
 """
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Text, cast, func
-from sqlmodel import Session, select
+from sqlalchemy import BigInteger, Text, insert, update
+from sqlalchemy import cast as sql_cast
+from sqlmodel import Session, col, func, select
 
 from gatehouse.tables import EndedAccount, EndedSession, ServiceEpoch, User, utc_now
 
-NOTED = "gatehouse_ended"  # in a session's `info`
+NOTES = "gatehouse_ended"  # the key in `session.info`
 
 
 @dataclass(frozen=True, slots=True)
-class SessionsEnded:
-    """Single sessions, by their ids."""
+class Ended:
+    """What one verb made void: sessions, an account's tokens below `stamp`, or an epoch."""
 
-    ids: tuple[UUID, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AccountVoided:
-    """Tokens of the account below this stamp are no good, but those of one session."""
-
-    user_id: UUID
-    stamp: int
-    excepted_session_id: UUID | None
+    session_ids: tuple[UUID, ...] = ()
+    user_id: UUID | None = None
+    stamp: int = 0
+    excepted: UUID | None = None  # the one session of the account that goes on
+    epoch: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class EveryoneOut:
-    """Tokens below this epoch are no good."""
-
-    epoch: int
-
-
-Ended = SessionsEnded | AccountVoided | EveryoneOut
-
-
-def list_ended_sessions(session: Session, ids: Iterable[UUID]) -> None:
-    """Write down that sessions were ended, for as long as a token of theirs may live."""
-    ended = tuple(ids)
-    if not ended:
+def end_sessions_on_list(session: Session, ids: Iterable[UUID]) -> None:
+    """Put sessions on the list of the ended, for as long as an access token of theirs may live."""
+    ended = Ended(session_ids=tuple(ids))
+    if not ended.session_ids:
         return
-    now, position = database_now(session), _position(session)
-    session.add_all(
-        EndedSession(session_id=session_id, ended_at=now, position=position) for session_id in ended
+    ended_at, position = _moment(session)
+    session.execute(
+        insert(EndedSession),
+        [
+            {"session_id": session_id, "ended_at": ended_at, "position": position}
+            for session_id in ended.session_ids
+        ],
     )
-    _note(session, SessionsEnded(ended))
+    _note(session, ended)
 
 
 def raise_stamp(session: Session, user: User, *, excepted: UUID | None = None) -> int:
-    """The account's next stamp; its row is locked by the caller. The tokens of one session go on.
+    """A security event of an account: what began under a lower stamp is void. Returns the new one.
 
-    Returns the new stamp.
+    The access tokens of the session `excepted` go on.
     """
-    user.stamp += 1
+    # The database counts, not we: the row is locked from here on, whoever loaded it before.
+    user.stamp = cast("int", col(User.stamp) + 1)
     session.add(user)
-    list_voided_account(session, user.id, user.stamp, excepted)
+    session.flush()
+    _put_account(session, user.id, user.stamp, excepted)
     return user.stamp
 
 
-def list_voided_account(
-    session: Session, user_id: UUID, stamp: int, excepted: UUID | None = None
-) -> None:
-    """Write down the lowest stamp of an account that is good: one row, the last event's."""
-    row = session.get(EndedAccount, user_id) or EndedAccount(
-        user_id=user_id, stamp=stamp, ended_at=utc_now()
-    )
-    row.stamp, row.excepted_session_id = stamp, excepted
-    row.ended_at, row.position = database_now(session), _position(session)
-    session.add(row)
-    _note(session, AccountVoided(user_id, stamp, excepted))
+def end_account(session: Session, user_id: UUID, stamp: int) -> None:
+    """The last event of an account that is being deleted, whose stamp was `stamp`."""
+    _put_account(session, user_id, stamp + 1, None)
 
 
 def raise_epoch(session: Session) -> int:
-    """Everyone out: whatever was begun before is void. Returns the new epoch."""
-    query = select(ServiceEpoch).where(ServiceEpoch.id == 1).with_for_update()
-    row = session.exec(query).one_or_none() or ServiceEpoch(id=1)
-    row.epoch += 1
-    session.add(row)
+    """Everyone out: every session and token of before is void. Returns the new epoch."""
+    raised = update(ServiceEpoch).values(epoch=col(ServiceEpoch.epoch) + 1)
+    epoch = session.execute(raised.returning(col(ServiceEpoch.epoch))).scalar_one_or_none()
+    if epoch is None:
+        epoch = 1
+        session.execute(insert(ServiceEpoch).values(id=1, epoch=epoch))
+    _note(session, Ended(epoch=epoch))
+    return epoch
+
+
+def epoch_of(session: Session, *, lock: bool = False) -> int:
+    """The service's epoch. `lock`: nobody raises it before this transaction ends."""
+    query = select(ServiceEpoch.epoch)
+    return session.exec(query.with_for_update(read=True) if lock else query).first() or 0
+
+
+def _put_account(session: Session, user_id: UUID, stamp: int, excepted: UUID | None) -> None:
+    """An account's one entry. Its user's row is locked, so nobody else writes it now."""
+    ended_at, position = _moment(session)
+    session.merge(
+        EndedAccount(
+            user_id=user_id,
+            stamp=stamp,
+            excepted_session_id=excepted,
+            ended_at=ended_at,
+            position=position,
+        )
+    )
     session.flush()
-    _note(session, EveryoneOut(row.epoch))
-    return row.epoch
+    _note(session, Ended(user_id=user_id, stamp=stamp, excepted=excepted))
 
 
-def epoch_of(session: Session) -> int:
-    """The service's number now."""
-    return session.exec(select(ServiceEpoch.epoch).where(ServiceEpoch.id == 1)).one_or_none() or 0
+def _moment(session: Session) -> tuple[datetime, int]:
+    """The time and this transaction's place in the database's own order, no host's clock."""
+    if session.get_bind().dialect.name == "postgresql":
+        transaction = sql_cast(sql_cast(func.pg_current_xact_id(), Text), BigInteger)
+        ended_at, position = session.execute(select(func.now(), transaction)).one()
+        return ended_at, position
+    # SQLite has one writer at a time, so one number after the other is the order of the commits.
+    # Seconds keep it rising when `cleanup` has taken the highest row away.
+    return utc_now(), max(int(time.time()), last_position(session) + 1)
 
 
-def database_now(session: Session) -> datetime:
-    """The present moment by the one clock that all processes share: on PostgreSQL its own.
-
-    A database in a file has its processes on one host.
-    """
-    if session.get_bind().dialect.name == "sqlite":
-        return utc_now()
-    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
-    return now
-
-
-def _position(session: Session) -> Any:
-    """The place of this transaction in the database's own order, for readers of what is new.
-
-    SQLite has one writer at a time: the next number is in the order of commits. On PostgreSQL it
-    is the transaction's id: a reader keeps the lowest one that was still open when it last looked,
-    and so finds what commits late.
-    """
-    if session.get_bind().dialect.name != "sqlite":
-        return cast(cast(func.pg_current_xact_id(), Text), BigInteger)
-    row = session.get(ServiceEpoch, 1) or ServiceEpoch(id=1)
-    row.position += 1
-    session.add(row)
-    session.flush()
-    return row.position
+def last_position(session: Session) -> int:
+    """The highest position of a row."""
+    sessions, accounts = func.max(EndedSession.position), func.max(EndedAccount.position)
+    return max(session.exec(select(highest)).one() or 0 for highest in (sessions, accounts))
 
 
 def _note(session: Session, ended: Ended) -> None:
-    session.info.setdefault(NOTED, []).append(ended)
+    session.info.setdefault(NOTES, []).append(ended)

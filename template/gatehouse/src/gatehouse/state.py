@@ -20,6 +20,7 @@ from gatehouse.refresh import Lives
 from gatehouse.reloading import KeyReloader
 from gatehouse.revocation import Revocation
 from gatehouse.settings import Settings
+from gatehouse.stamps import NOTES
 from gatehouse.throttle import Throttle
 from gatehouse.tokens import Tokens
 
@@ -46,7 +47,7 @@ class Gatehouse:
 
     def tell(self, noted: Mapping[Any, Any]) -> None:
         """What a committed transaction has noted: who is out, and that mail waits."""
-        self.revocation.note(noted.get("gatehouse_ended", ()))
+        self.revocation.note(noted.get(NOTES, ()))
         if noted.get("gatehouse_errand_left"):
             self.outbox.poke()
 

@@ -131,16 +131,12 @@ class EndedAccount(_Quiet, table=True):
 
 
 class ServiceEpoch(_Quiet, table=True):
-    """One row, with the number that "everyone out" raises.
-
-    `position` counts the writers of what has ended, on SQLite, which has no number of its own.
-    """
+    """One row, with the number that "everyone out" raises."""
 
     __tablename__ = "gatehouse_service_epoch"
 
     id: int = Field(default=1, primary_key=True)
     epoch: int = 0
-    position: int = Field(default=0, sa_type=BigInteger)
 
 
 class AuditEvent(_Quiet, table=True):

@@ -33,11 +33,7 @@ NumericDate = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=Fal
 _SCOPE = r"[\x21\x23-\x5B\x5D-\x7E]+"
 Scope = Annotated[str, Field(pattern=rf"^({_SCOPE}( {_SCOPE})*)?$")]
 
-
-# The account's and the service's number under which a token was made; see `stamps.py`. A private
-# claim with a collision-resistant name (RFC 7519 section 4.2). Tokens of before 0.5.0 have none.
-STAMP = "urn:gatehouse:stamp"
-Number = Annotated[int, Field(ge=0, le=2**53)]
+STAMP = "urn:gatehouse:stamp"  # the claim's name; a URN is nobody else's (RFC 7519 section 4.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +62,15 @@ class Claims(BaseModel):
     exp: NumericDate
     auth_time: NumericDate
     scope: Scope
-    stamp: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = Field(
-        default=None, alias=STAMP
+    # The account's stamp and the service's epoch; a token of before 0.5.0 has neither.
+    gatehouse_stamp: list[Annotated[int, Field(ge=0)]] = Field(
+        alias=STAMP, default_factory=list, min_length=2, max_length=2
     )
 
 
 # What a service's own claims may not be called: ours, and those that a later version may read.
-RESERVED = frozenset({*Claims.model_fields, STAMP, "act", "amr", "acr", "cnf", "azp"})
+_OURS = {field.alias or name for name, field in Claims.model_fields.items()}
+RESERVED = frozenset({*_OURS, "act", "amr", "acr", "cnf", "azp"})
 
 
 @dataclass(slots=True)

@@ -1,10 +1,10 @@
 """Access tokens: issue and read. A JWT of the profile RFC 9068."""
 
 import math
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from threading import Lock
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
@@ -31,16 +31,16 @@ class AccessToken:
     scopes: frozenset[str]
     auth_time: float
     expires_at: float
-    stamp: int  # the account's number when it was made; -1 for a token of an earlier release
-    epoch: int  # the service's, likewise
     extra: Mapping[str, Any]  # the claims that the service's own hook added
+    stamp: int | None = None  # its account's when it was issued; None: by an older release
+    epoch: int = 0  # the service's
 
 
 class Tokens:
     """Issues and reads the access tokens of one service.
 
-    `lifetime` is in seconds. `read` remembers tokens that it has verified, by their text,
-    until `use` brings another ring: the tokens of a withdrawn key are forgotten with it.
+    `lifetime` is in seconds. `read` remembers tokens that it has verified, by their text, until
+    `use` brings another ring: the tokens of a withdrawn key are forgotten with it.
     """
 
     def __init__(
@@ -49,7 +49,9 @@ class Tokens:
         self.expected = Expected(ring, issuer, audience, lifetime)
         self.client_id = client_id
         self._verified: dict[str, AccessToken] = {}
-        self._lock = Lock()
+        # Guards read on the event loop, log-out in a worker thread: without it, both may take
+        # the oldest away.
+        self._changing = threading.Lock()
 
     def use(self, ring: KeyRing) -> None:
         """From now on these keys. Every remembered token is forgotten."""
@@ -64,20 +66,21 @@ class Tokens:
         session_id: UUID,
         scopes: Iterable[str],
         session_end: float,
-        stamp: int,
-        epoch: int,
         auth_time: float | None = None,
+        stamp: int | None = None,
+        epoch: int = 0,
         extra: Mapping[str, Any] = MappingProxyType({}),
     ) -> tuple[str, int]:
         """A new access token and the seconds that it lives: never beyond its session's end.
 
         Times are seconds since 1970. `auth_time` is when the password was shown: now, unless
-        given. `extra` are more claims; ValueError if one of them is the profile's own.
+        given. `stamp` is the account's and `epoch` the service's, both as they were when it was
+        decided to issue. `extra` are more claims; ValueError if one of them is the profile's own.
         """
         now = int(time.time())
         expected = self.expected
         lifetime = min(expected.lifetime, max(1, math.ceil(session_end) - now))
-        claims = {
+        claims: dict[str, Any] = {
             "iss": expected.issuer,
             "aud": expected.audience,
             "sub": str(user_id),
@@ -88,8 +91,9 @@ class Tokens:
             "exp": now + lifetime,
             "auth_time": now if auth_time is None else int(auth_time),
             "scope": " ".join(sorted(scopes)),
-            STAMP: [stamp, epoch],
         }
+        if stamp is not None:
+            claims[STAMP] = [stamp, epoch]
         if taken := RESERVED & extra.keys():
             raise ValueError(f"extra_claims must not set {', '.join(sorted(taken))}")
         claims = {**extra, **claims}
@@ -106,13 +110,12 @@ class Tokens:
         token = verified.get(text)
         if token is None:
             token = self._verify(text)
-            # Threads read tokens too: while one makes room, no other changes what it walks over.
-            with self._lock:
+            with self._changing:
                 while len(verified) >= CACHE_SIZE:
                     del verified[next(iter(verified))]
                 verified[text] = token
         if token.expires_at <= time.time():
-            with self._lock:
+            with self._changing:
                 verified.pop(text, None)
             raise BadAccessToken("expiry")
         return token
@@ -127,6 +130,7 @@ class Tokens:
                 raise BadAccessToken(check.name) from error
         claims = candidate.claims
         assert claims is not None  # noqa: S101 - the check of that name has filled it in
+        stamp, epoch = claims.gatehouse_stamp or (None, 0)
         return AccessToken(
             user_id=UUID(claims.sub),
             session_id=UUID(claims.sid),
@@ -134,7 +138,7 @@ class Tokens:
             scopes=frozenset(claims.scope.split()),
             auth_time=claims.auth_time,
             expires_at=claims.exp,
-            stamp=claims.stamp[0] if claims.stamp else -1,
-            epoch=claims.stamp[1] if claims.stamp else -1,
             extra=MappingProxyType(claims.model_extra or {}),
+            stamp=stamp,
+            epoch=epoch,
         )

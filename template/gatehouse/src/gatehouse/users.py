@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 
 from gatehouse.addresses import normalise
 from gatehouse.sessions import drop_sessions, is_live, is_open
-from gatehouse.stamps import epoch_of, list_voided_account, raise_stamp
+from gatehouse.stamps import end_account, epoch_of, raise_stamp
 from gatehouse.tables import AuditEvent, LoginSession, User, utc_now
 
 ADMIN = "admin"
@@ -297,7 +297,7 @@ def change_role(session: Session, user: LockedUser, role: str) -> None:
 def delete_user(session: Session, user: LockedUser) -> None:
     """Delete an account and all that is its own. Raises `LastAdministrator`."""
     require_another_administrator(session, user)
-    list_voided_account(session, user.id, user.stamp + 1)
+    end_account(session, user.id, user.stamp)
     session.delete(user)
     session.flush()
 

@@ -53,7 +53,6 @@ def upgrade() -> None:
         "gatehouse_service_epoch",
         sa.Column("id", sa.Integer(), primary_key=True),
         sa.Column("epoch", sa.Integer(), nullable=False, server_default="0"),
-        sa.Column("position", sa.BigInteger(), nullable=False, server_default="0"),
     )
     op.execute("INSERT INTO gatehouse_service_epoch (id, epoch) VALUES (1, 0)")
     op.create_table(

@@ -1,0 +1,527 @@
+"""The list of what has ended: what it says, what it reads, and what it forgets."""
+
+import asyncio
+import threading
+import time
+from contextlib import ExitStack
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import time_machine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from sqlmodel import select
+from starlette.testclient import TestClient
+
+from gatehouse import stamps
+from gatehouse.revocation import OVERLAP, Revocation, RevocationStale
+from gatehouse.stamps import Ended
+from gatehouse.state import Gatehouse
+from gatehouse.tables import EndedAccount, EndedSession, User, utc_now
+from gatehouse.testing import CreateUser, SignIn
+from gatehouse.tokens import AccessToken
+
+LIFETIME = 1800
+
+
+class Clock:
+    """A monotonic clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr("gatehouse.revocation.time.monotonic", found.monotonic)
+    return found
+
+
+@pytest.fixture
+def on_postgresql(core: Gatehouse) -> None:
+    if core.database.engine.dialect.name != "postgresql":
+        pytest.skip("transactions that write at the same time are PostgreSQL's alone")
+
+
+def make(core: Gatehouse) -> Revocation:
+    return Revocation(core.database, interval=5, max_stale=60, lifetime=LIFETIME)
+
+
+def token(
+    session_id: UUID | None = None,
+    user_id: UUID | None = None,
+    stamp: int | None = 0,
+    epoch: int = 0,
+) -> AccessToken:
+    return AccessToken(
+        user_id=user_id or uuid4(),
+        session_id=session_id or uuid4(),
+        token_id=uuid4(),
+        scopes=frozenset(),
+        auth_time=0,
+        expires_at=0,
+        extra=MappingProxyType({}),
+        stamp=stamp,
+        epoch=epoch,
+    )
+
+
+def end(core: Gatehouse, *ids: UUID) -> None:
+    """End sessions as another process would: nobody tells this one."""
+    with core.database.write() as session:
+        stamps.end_sessions_on_list(session, ids)
+
+
+def raise_stamp(core: Gatehouse, user_id: UUID, excepted: UUID | None = None) -> int:
+    with core.database.write() as session:
+        return stamps.raise_stamp(session, session.get_one(User, user_id), excepted=excepted)
+
+
+def raise_epoch(core: Gatehouse) -> int:
+    with core.database.write() as session:
+        return stamps.raise_epoch(session)
+
+
+# --- what the list says
+
+
+def test_an_account_s_event_ends_older_tokens_but_those_of_the_excepted_session(
+    core: Gatehouse, create_user: CreateUser
+) -> None:
+    bob, kept, revocation = create_user().id, uuid4(), make(core)
+    assert raise_stamp(core, bob, kept) == 1
+    revocation._query()
+    for stamp in (None, 0):
+        assert revocation.ends(token(user_id=bob, stamp=stamp))
+        assert not revocation.ends(token(kept, bob, stamp))
+        assert not revocation.ends(token(stamp=stamp))
+    assert not revocation.ends(token(user_id=bob, stamp=1))
+    assert raise_stamp(core, bob) == 2
+    revocation._query()
+    for stamp in (None, 0, 1):
+        assert revocation.ends(token(kept, bob, stamp))
+    assert not revocation.ends(token(user_id=bob, stamp=2))
+
+
+def test_an_account_that_is_deleted_takes_all_its_tokens_along(
+    core: Gatehouse, create_user: CreateUser
+) -> None:
+    bob, kept, revocation = create_user().id, uuid4(), make(core)
+    stamp = raise_stamp(core, bob, kept)
+    with core.database.write() as session:
+        stamps.end_account(session, bob, stamp)
+        session.delete(session.get_one(User, bob))
+    revocation._query()
+    assert revocation.ends(token(kept, bob, stamp))
+
+
+def test_everyone_out_ends_every_older_token_and_no_newer_one(core: Gatehouse) -> None:
+    revocation = make(core)
+    for epoch in (1, 2):
+        assert raise_epoch(core) == epoch
+        revocation._query()
+        for stamp in (None, 0, 7):
+            assert revocation.ends(token(stamp=stamp, epoch=epoch - 1))
+        assert not revocation.ends(token(stamp=0, epoch=epoch))
+    with core.database.write() as session:
+        assert stamps.epoch_of(session) == stamps.epoch_of(session, lock=True) == 2
+
+
+def test_everyone_out_costs_one_number_however_many_they_are(core: Gatehouse) -> None:
+    raise_epoch(core)
+    make(core)._query()
+    with core.database.read() as session:
+        assert session.exec(select(EndedSession)).all() == []
+        assert session.exec(select(EndedAccount)).all() == []
+
+
+def test_an_account_has_one_entry_however_many_events(
+    core: Gatehouse, create_user: CreateUser
+) -> None:
+    bob = create_user().id
+    for _ in range(3):
+        raise_stamp(core, bob)
+    with core.database.read() as session:
+        assert [row.stamp for row in session.exec(select(EndedAccount))] == [3]
+
+
+def test_a_stamp_rises_by_what_the_database_holds_not_by_what_was_loaded(
+    core: Gatehouse, create_user: CreateUser
+) -> None:
+    bob = create_user().id
+    with core.database.read() as session:
+        stale = session.get_one(User, bob)
+    raise_stamp(core, bob)
+    with core.database.write() as session:
+        session.add(stale)
+        assert stamps.raise_stamp(session, stale) == 2
+
+
+def test_a_transaction_notes_what_it_ended(core: Gatehouse, create_user: CreateUser) -> None:
+    bob, one, kept = create_user().id, uuid4(), uuid4()
+    revocation = make(core)
+    with core.database.write() as session:
+        stamps.end_sessions_on_list(session, [one])
+        stamps.end_sessions_on_list(session, [])
+        stamps.raise_stamp(session, session.get_one(User, bob), excepted=kept)
+        stamps.raise_epoch(session)
+        noted = session.info[stamps.NOTES]
+    assert noted == [
+        Ended(session_ids=(one,)),
+        Ended(user_id=bob, stamp=1, excepted=kept),
+        Ended(epoch=1),
+    ]
+    revocation.note(noted)  # and without any query:
+    assert revocation.ends(token(one, epoch=1))
+    assert revocation.ends(token(user_id=bob, epoch=1))
+    assert not revocation.ends(token(kept, bob, epoch=1))
+    assert revocation.ends(token())
+
+
+def test_an_older_event_does_not_undo_a_newer_one(core: Gatehouse) -> None:
+    bob, kept, revocation = uuid4(), uuid4(), make(core)
+    revocation.note([Ended(user_id=bob, stamp=2), Ended(epoch=2)])
+    revocation.note([Ended(user_id=bob, stamp=1, excepted=kept), Ended(epoch=1)])
+    assert revocation.ends(token(kept, bob, stamp=1, epoch=2))
+    assert revocation.ends(token(epoch=1))
+
+
+ACCOUNTS, SESSIONS = 2, 3
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["open", "end", "event", "event but one", "everyone", "read"]),
+        st.integers(0, ACCOUNTS - 1),
+        st.integers(0, SESSIONS - 1),
+    ),
+    max_size=12,
+)
+
+
+@given(steps=STEPS)
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_a_token_is_void_where_its_session_is(
+    core: Gatehouse, create_user: CreateUser, steps: list[tuple[str, int, int]]
+) -> None:
+    """The list against a plain account of which sessions live."""
+    users = [create_user(f"{uuid4()}@example.com").id for _ in range(ACCOUNTS)]
+    told, read = make(core), make(core)
+    with core.database.read() as session:
+        epoch = stamps.epoch_of(session)
+    raised, live = [0] * ACCOUNTS, dict[tuple[int, int], UUID]()
+    issued: list[tuple[AccessToken, tuple[int, int], UUID]] = []
+
+    def close(account: int, but: UUID | None = None) -> None:
+        for place, session_id in list(live.items()):
+            if place[0] == account and session_id != but:
+                del live[place]
+
+    for what, account, number in (*steps, ("read", 0, 0)):
+        place = account, number
+        with core.database.write() as session:
+            if what == "open":
+                live.setdefault(place, uuid4())
+            elif what == "end" and place in live:
+                stamps.end_sessions_on_list(session, [live.pop(place)])
+            elif what == "event" or (what == "event but one" and place in live):
+                kept = live[place] if what == "event but one" else None
+                user = session.get_one(User, users[account])
+                raised[account] = stamps.raise_stamp(session, user, excepted=kept)
+                close(account, but=kept)
+            elif what == "everyone":
+                epoch = stamps.raise_epoch(session)
+                live.clear()
+            told.note(session.info.get(stamps.NOTES, []))
+        for place, session_id in live.items():  # each is refreshed, and so has a token of now
+            fresh = token(session_id, users[place[0]], raised[place[0]], epoch)
+            issued.append((fresh, place, session_id))
+        if what == "read":
+            read._query()
+        for old, place, session_id in issued:
+            assert told.ends(old) == (live.get(place) != session_id)
+            if what == "read":
+                assert read.ends(old) == (live.get(place) != session_id)
+
+
+# --- when it is read
+
+
+def ask(revocation: Revocation, times: int = 1) -> list[Any]:
+    async def one() -> bool:  # as the guard of a route does
+        if not revocation.is_fresh():
+            await revocation.refresh()
+        return revocation.ends(token())
+
+    async def all_at_once() -> list[Any]:
+        return await asyncio.gather(*(one() for _ in range(times)), return_exceptions=True)
+
+    return asyncio.run(all_at_once())
+
+
+def test_many_who_ask_at_once_cost_one_reading(
+    client: TestClient, core: Gatehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revocation, queries = make(core), list[int]()
+    query = revocation._query
+
+    def counted() -> None:
+        queries.append(1)
+        query()
+
+    monkeypatch.setattr(revocation, "_query", counted)
+    assert ask(revocation, 50) == [False] * 50
+    assert ask(revocation, 50) == [False] * 50
+    assert len(queries) == 1
+
+
+def down() -> None:
+    raise OperationalError("", {}, Exception())
+
+
+def test_without_a_database_the_old_list_serves_until_its_limit(
+    client: TestClient, core: Gatehouse, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revocation = make(core)
+    assert ask(revocation) == [False]
+    working = revocation._query
+    monkeypatch.setattr(revocation, "_query", down)
+    clock.now += 59
+    assert ask(revocation) == [False]
+    clock.now += 5
+    (answer,) = ask(revocation)
+    assert isinstance(answer, RevocationStale)
+    monkeypatch.setattr(revocation, "_query", working)
+    clock.now += 5
+    assert ask(revocation) == [False]
+
+
+def test_a_list_that_was_never_read_lets_nobody_in(
+    client: TestClient, core: Gatehouse, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = sign_in()
+    monkeypatch.setattr(core.revocation, "_query", down)
+    monkeypatch.setattr(core.revocation, "_read_at", float("-inf"))
+    monkeypatch.setattr(core.revocation, "_tried_at", float("-inf"))
+    answer = me.get("/auth/sessions")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"].isdigit()
+
+
+# --- what it reads
+
+
+def rows_read(core: Gatehouse, revocation: Revocation) -> int:
+    """How many sessions and accounts one reading brings."""
+    found: list[Ended] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(revocation, "note", lambda ended: found.extend(ended))
+        revocation._query()
+    return sum(len(one.session_ids) + (one.user_id is not None) for one in found)
+
+
+def test_only_what_is_new_is_read(core: Gatehouse, create_user: CreateUser) -> None:
+    revocation, bob = make(core), create_user().id
+    end(core, uuid4(), uuid4())
+    raise_stamp(core, bob)
+    assert rows_read(core, revocation) == 3
+    assert rows_read(core, revocation) == 0
+    end(core, uuid4())
+    raise_stamp(core, bob)
+    assert rows_read(core, revocation) == 2
+    assert rows_read(core, revocation) == 0
+
+
+def test_a_host_whose_clock_is_wrong_blinds_nobody(core: Gatehouse) -> None:
+    """A row from a host ten minutes ahead was the newest, and hid what came after it."""
+    revocation = make(core)
+    for minutes in (0, 10, -60, 60, 0):
+        ended = uuid4()
+        with time_machine.travel(time.time() + 60 * minutes, tick=False):
+            end(core, ended)
+        revocation._query()
+        assert revocation.ends(token(ended)), minutes
+
+
+def test_the_first_reading_goes_back_as_far_as_a_token_may_live(core: Gatehouse) -> None:
+    ids, moment = [uuid4() for _ in range(2)], utc_now()
+    ages = (LIFETIME + OVERLAP - 60, LIFETIME + OVERLAP + 60)
+    with core.database.write() as session:
+        for number, (session_id, age) in enumerate(zip(ids, ages, strict=True), 1):
+            ended_at = moment - timedelta(seconds=age)
+            session.add(EndedSession(session_id=session_id, ended_at=ended_at, position=number))
+    revocation = make(core)
+    revocation._query()
+    assert [revocation.ends(token(session_id)) for session_id in ids] == [True, False]
+
+
+def test_what_a_process_of_an_older_release_ends_is_found(core: Gatehouse) -> None:
+    """It writes no position: both run for a while where a service is updated host by host."""
+    revocation, ended = make(core), uuid4()
+    end(core, uuid4())
+    revocation._query()
+    with core.database.write() as session:
+        session.add(EndedSession(session_id=ended, ended_at=utc_now()))
+    revocation._query()
+    assert revocation.ends(token(ended))
+
+
+def test_positions_rise_even_after_cleanup(core: Gatehouse) -> None:
+    revocation = make(core)
+    for _ in range(3):
+        end(core, uuid4())
+    revocation._query()
+    with core.database.write() as session:
+        for row in session.exec(select(EndedSession)):
+            session.delete(row)
+    with time_machine.travel(time.time() + 172_800, tick=False):  # what cleanup takes is as old
+        ids = [uuid4() for _ in range(4)]
+        for session_id in ids:
+            end(core, session_id)
+        revocation._query()
+    assert all(revocation.ends(token(session_id)) for session_id in ids)
+
+
+def test_a_database_from_a_backup_is_read_from_the_start(core: Gatehouse) -> None:
+    revocation, ended = make(core), uuid4()
+    end(core, uuid4())
+    revocation._query()
+    later = 1 << 40  # where the order of the database before stood
+    revocation._seen = f"{later}:{later}:" if ":" in str(revocation._seen) else str(later)
+    end(core, ended)
+    revocation._query()
+    assert revocation.ends(token(ended))
+
+
+def test_a_transaction_that_commits_late_is_found(core: Gatehouse, on_postgresql: None) -> None:
+    revocation = make(core)
+    late, others = uuid4(), [uuid4() for _ in range(3)]
+    with ExitStack() as stack:
+        open_one = stack.enter_context(core.database.write())
+        stamps.end_sessions_on_list(open_one, [late])
+        for other in others:
+            end(core, other)
+            revocation._query()
+            assert revocation.ends(token(other))
+        assert not revocation.ends(token(late))
+    revocation._query()
+    assert revocation.ends(token(late))
+    assert rows_read(core, revocation) == 0
+
+
+def test_a_long_transaction_of_others_makes_nothing_be_read_twice(
+    core: Gatehouse, on_postgresql: None
+) -> None:
+    revocation = make(core)
+    revocation._query()
+    with core.database.write() as foreign:
+        stamps._moment(foreign)  # has a number from here on, and holds the oldest one back
+        end(core, *(uuid4() for _ in range(5)))
+        assert rows_read(core, revocation) == 5
+        end(core, uuid4())
+        assert rows_read(core, revocation) == 1
+        assert rows_read(core, revocation) == 0
+
+
+def test_a_session_opened_while_everyone_is_sent_out_waits(
+    core: Gatehouse, on_postgresql: None
+) -> None:
+    raise_epoch(core)  # so that there is a row to lock
+    raised = threading.Event()
+    with core.database.write() as opening:
+        assert stamps.epoch_of(opening, lock=True) == 1
+
+        def raise_it() -> None:
+            raise_epoch(core)
+            raised.set()
+
+        other = threading.Thread(target=raise_it)
+        other.start()
+        assert not raised.wait(0.3)
+    other.join()
+    assert raised.is_set()
+
+
+def test_every_query_can_use_an_index(core: Gatehouse) -> None:
+    if core.database.engine.dialect.name != "sqlite":
+        pytest.skip("SQLite says it plainly, whatever the number of rows")
+    asked: list[tuple[str, Any]] = []
+
+    def before(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        if statement.startswith("SELECT"):
+            asked.append((statement, parameters))
+
+    revocation = make(core)
+    event.listen(core.database.engine, "before_cursor_execute", before)
+    revocation._query()
+    revocation._query()
+    event.remove(core.database.engine, "before_cursor_execute", before)
+    assert len(asked) == 10
+    with core.database.read() as session:
+        connection = session.connection()
+        for statement, parameters in asked:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            steps = [row[3] for row in plan]
+            scans = [step for step in steps if step.startswith("SCAN") and "INDEX" not in step]
+            # The epoch's table has one row.
+            assert all("gatehouse_service_epoch" in step for step in scans), steps
+
+
+# --- what it forgets
+
+
+def test_the_list_forgets_what_no_token_can_outlive(core: Gatehouse, clock: Clock) -> None:
+    revocation, ended, bob = make(core), uuid4(), uuid4()
+    revocation.note([Ended(session_ids=(ended,)), Ended(user_id=bob, stamp=1)])
+    clock.now += LIFETIME + OVERLAP - 1
+    revocation._query()
+    assert revocation.ends(token(ended))
+    assert revocation.ends(token(user_id=bob))
+    clock.now += 2
+    revocation._query()
+    assert not revocation._sessions
+    assert not revocation._accounts
+
+
+def test_no_change_of_the_host_s_clock_makes_it_forget(
+    core: Gatehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revocation, ended = make(core), uuid4()
+    revocation.note([Ended(session_ids=(ended,))])
+    for hours in (-48, 48):
+        with time_machine.travel(time.time() + 3600 * hours, tick=False):
+            # The monotonic clock is no calendar: time-machine moves it along, so put it back.
+            monkeypatch.setattr("gatehouse.revocation.time.monotonic", lambda: 0.0)
+            revocation._sessions[ended] = 0.0
+            revocation._query()
+            monkeypatch.undo()
+        assert revocation.ends(token(ended))
+
+
+def test_what_threads_note_while_the_list_is_read_is_kept(core: Gatehouse) -> None:
+    revocation = make(core)
+    ids = [[uuid4() for _ in range(200)] for _ in range(4)]
+
+    def note(mine: list[UUID]) -> None:
+        for session_id in mine:
+            revocation.note([Ended(session_ids=(session_id,))])
+
+    threads = [threading.Thread(target=note, args=(mine,)) for mine in ids]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        revocation._query()
+    for thread in threads:
+        thread.join()
+    assert all(revocation.ends(token(one)) for mine in ids for one in mine)
