@@ -21,6 +21,7 @@ LAYERS = (
         "hash_queue",
         "hash_threads",
         "import_file",
+        "invisible",
         "key_file",
         "key_weakness",
         "keys",
@@ -77,7 +78,8 @@ PURE = {
         "password_policy",
         "passwords",
     ),
-    *("token_checks", "tokens", "foreign_hashes", "import_file", "hash_queue", "hash_threads"),
+    *("token_checks", "tokens", "foreign_hashes", "import_file"),
+    *("hash_queue", "hash_threads", "invisible"),
 }
 FRAMEWORKS = {"fastapi", "starlette", "sqlalchemy", "sqlmodel", "alembic", "uvicorn"}
 
