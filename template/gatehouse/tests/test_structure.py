@@ -49,7 +49,7 @@ LAYERS = (
         "outbox",
     },
     {"state"},
-    {"guards", "rates", "problems", "openapi"},
+    {"guards", "rates", "api_names", "problems", "openapi"},
     {"request_limits", "hardening", "docs", "logs"},
     {"routes"},
     {"install"},
