@@ -32,7 +32,7 @@ LAYERS = (
         "token_checks",
         "tokens",
     },
-    {"tables", "database", "paging", "migrating"},
+    {"tables", "database", "paging", "migrating", "readiness"},
     {"hooks", "request_ids", "throttle", "windows", "memory_store", "smtp", "mailing"},
     {
         "proxies",

@@ -203,6 +203,7 @@ def app(_running: TestClient) -> Iterator[FastAPI]:
     application.openapi_schema = None
     core: Gatehouse = application.state.gatehouse
     core.throttle.forget()
+    core.readiness.forget()
     with core.database.engine.connect() as connection, connection.begin():
         for table in reversed(SQLModel.metadata.sorted_tables):
             connection.execute(table.delete())
