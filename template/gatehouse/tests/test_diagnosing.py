@@ -15,6 +15,7 @@ import redis
 from gatehouse import core_files, diagnosing, risks, risky_settings, serving
 from gatehouse.hooks import Hooks
 from gatehouse.state import Gatehouse
+from gatehouse.tables import User
 from gatehouse.testing import CreateUser
 
 pytestmark = pytest.mark.thorough
@@ -268,7 +269,7 @@ def test_hosts_that_no_driver_takes_are_found(
 def test_a_database_elsewhere_is_reached_over_tls(
     doctor: Doctor, monkeypatch: pytest.MonkeyPatch, rest: str, kind: str
 ) -> None:
-    monkeypatch.setattr(diagnosing, "_look_at_database", lambda *_: ("", 1))
+    monkeypatch.setattr(diagnosing, "_look_at_database", lambda service, _: risks.Seen(service))
     user = "" if rest.startswith("/") else "marker:marker@"
     monkeypatch.setenv("DATABASE_URL", f"postgresql://{user}{rest}")
     found = doctor()
@@ -466,3 +467,36 @@ def test_the_store_is_asked_once_and_not_for_long(
     (options,) = asked
     assert options["socket_timeout"] == options["socket_connect_timeout"] == 0.5
     assert options["retry"].get_retries() == 0
+
+
+def test_accounts_that_look_like_others_are_counted(doctor: Doctor, core: Gatehouse) -> None:
+    ids = []
+    with core.database.write() as session:
+        for number in range(7):  # as 0.4.0 let them in
+            address = f"bob\ufe0f{number}@example.com"
+            user = User(email=address, email_key=address, password_hash="!", role="user")
+            session.add(user)
+            ids.append(str(user.id))
+    found = doctor()
+    assert list(found) == ["lookalikes"]
+    assert found["lookalikes"].startswith("PROBLEM The address of 7 accounts holds a character")
+    assert sum(id_ in found["lookalikes"] for id_ in ids) == 5
+    assert "bob" not in found["lookalikes"]
+
+
+def test_addresses_that_can_be_seen_are_no_risk(doctor: Doctor, create_user: CreateUser) -> None:
+    create_user("zażółć@example.com")
+    create_user("bob@παράδειγμα.δοκιμή")
+    assert not doctor()
+
+
+@pytest.mark.parametrize(("given", "found"), [("2", []), ("3", ["hash-threads"]), (None, [])])
+def test_more_hash_threads_than_there_is_room_for_are_told(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, given: str | None, found: list[str]
+) -> None:
+    monkeypatch.setattr(risky_settings, "hash_threads", lambda: 2)
+    if given is not None:
+        monkeypatch.setenv("AUTH_HASH_CONCURRENCY", given)
+    told = doctor()
+    assert list(told) == found
+    assert all(text.startswith("NOTE AUTH_HASH_CONCURRENCY is 3") for text in told.values())

@@ -21,6 +21,7 @@ LAYERS = (
         "hash_queue",
         "hash_threads",
         "import_file",
+        "invisible",
         "key_file",
         "key_weakness",
         "keys",
@@ -31,7 +32,7 @@ LAYERS = (
         "token_checks",
         "tokens",
     },
-    {"tables", "database", "paging", "migrating"},
+    {"tables", "database", "paging", "migrating", "readiness"},
     {"hooks", "request_ids", "throttle", "windows", "memory_store", "smtp", "mailing"},
     {
         "proxies",
@@ -50,7 +51,7 @@ LAYERS = (
     },
     {"state"},
     {"proving"},
-    {"guards", "rates", "problems", "openapi"},
+    {"guards", "rates", "api_names", "problems", "openapi"},
     {"request_limits", "hardening", "docs", "logs"},
     {"routes"},
     {"install"},
@@ -79,7 +80,8 @@ PURE = {
         "password_policy",
         "passwords",
     ),
-    *("token_checks", "tokens", "foreign_hashes", "import_file", "hash_queue", "hash_threads"),
+    *("token_checks", "tokens", "foreign_hashes", "import_file"),
+    *("hash_queue", "hash_threads", "invisible"),
 }
 FRAMEWORKS = {"fastapi", "starlette", "sqlalchemy", "sqlmodel", "alembic", "uvicorn"}
 

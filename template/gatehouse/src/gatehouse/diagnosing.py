@@ -5,26 +5,29 @@ the other checks go on as far as they can.
 """
 
 import argparse
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
-from sqlmodel import col, func, select
+from sqlmodel import Session, col, func, select
 
 from gatehouse.database import Database
 from gatehouse.hooks import Hooks
 from gatehouse.install import check_start
+from gatehouse.invisible import holds_invisible
 from gatehouse.migrating import unmigrated
 from gatehouse.refusal import StartRefused
 from gatehouse.risks import ANYWHERE, Seen
 from gatehouse.risky_settings import CONFIGURED, sqlite_file
 from gatehouse.serving import check_mail, load
-from gatehouse.settings import Settings
 from gatehouse.tables import User
 
 if TYPE_CHECKING:
     from gatehouse.commands import Service
+
+BATCH = 10_000  # accounts that are in memory at once
 
 
 def diagnose(service: "Service", asked: argparse.Namespace) -> int:
@@ -55,10 +58,10 @@ def _look(service: "Service") -> Seen:
         # The application made it; one made by whoever asks here may be closed to the service.
         with suppress(OSError):
             file.unlink() if file.stat().st_size == 0 else None
-        trouble, administrators = "the SQLite file is not there", None
+        found = Seen(service, database="the SQLite file is not there")
     else:
-        trouble, administrators = _look_at_database(settings, service.migrations)
-    return Seen(service, settings, start, trouble, administrators, sends_mail)
+        found = _look_at_database(service, settings.database_url)
+    return replace(found, settings=settings, start=start, sends_mail=sends_mail)
 
 
 def _try_start(service: "Service") -> tuple[str, bool]:
@@ -77,13 +80,24 @@ def _try_start(service: "Service") -> tuple[str, bool]:
     return "", sends_mail
 
 
-def _look_at_database(settings: Settings, migrations: Path | None) -> tuple[str, int | None]:
-    """Why it cannot be used, and how many active administrators it has."""
+def _look_at_database(service: "Service", url: str) -> Seen:
+    """Why it cannot be used, or what is found in it."""
     active = select(func.count()).where(User.role == "admin", col(User.is_active).is_(True))
     try:
-        with closing(Database(settings.database_url)) as database, database.read() as session:
-            if unmigrated(session.connection(), migrations):
-                return "a migration is missing in it", None
-            return "", session.exec(active).one()
+        with closing(Database(url)) as database, database.read() as session:
+            if unmigrated(session.connection(), service.migrations):
+                return Seen(service, database="a migration is missing in it")
+            administrators = session.exec(active).one()
+            return Seen(
+                service, administrators=administrators, lookalikes=list(_lookalikes(session))
+            )
     except Exception as error:  # a driver's text may hold the URL
-        return f"it does not answer as it should ({type(error).__name__})", None
+        return Seen(service, database=f"it does not answer as it should ({type(error).__name__})")
+
+
+def _lookalikes(session: Session) -> Iterator[UUID]:
+    """Accounts from before such addresses were refused. No database can ask for all of them."""
+    users = select(User.id, User.email).execution_options(yield_per=BATCH)
+    for id_, email in session.exec(users):
+        if holds_invisible(email):
+            yield id_

@@ -25,6 +25,7 @@ from gatehouse.openapi import add_openapi, check_openapi
 from gatehouse.outbox import Outbox
 from gatehouse.passwords import Passwords
 from gatehouse.problems import add_problem_handlers
+from gatehouse.readiness import Readiness, database_look
 from gatehouse.refusal import StartRefused
 from gatehouse.reloading import KeyReloader
 from gatehouse.request_limits import Limits
@@ -87,6 +88,7 @@ def install(
         scopes=scopes,
         migrations=migrations,
         database=database,
+        readiness=Readiness(database_look(database, migrations)),
         passwords=Passwords(
             concurrency=settings.auth_hash_concurrency, queue=settings.auth_hash_queue
         ),

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
+from gatehouse.api_names import known_names
 from gatehouse.refusal import StartRefused
 
 Json = dict[str, Any]
@@ -87,7 +88,7 @@ def add_openapi(app: FastAPI) -> None:
 def check_openapi(app: FastAPI) -> None:
     """Raise `StartRefused`, with the remedy, when names meet each other in the document."""
     try:
-        app.openapi()
+        known_names(app)  # makes the document too, so that no request waits for either
     except ValueError as error:
         raise StartRefused(str(error)) from None
 

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from gatehouse.api_names import known_names
 from gatehouse.passwords import HashQueueFull
 from gatehouse.throttle import Throttled
 
@@ -24,6 +25,8 @@ RETRY_AFTER = 5  # seconds; how long the database or the hash queue is likely to
 NOTHING_HERE = "There is nothing at this path."
 UNEXPECTED = "The service met an unexpected error."
 TOO_LARGE = "The request is larger than this service accepts."
+MAX_ERRORS, MAX_ERRORS_BYTES = 20, 14 * 1024  # of one answer
+MAX_DEPTH, MAX_MESSAGE = 50, 500  # parts of a place, characters
 UNREADABLE = "The request holds text that cannot be stored or encoded."
 
 
@@ -109,12 +112,24 @@ async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     if _is_wrong_media_type(request, error):
         return problem(415, "Send the body as application/json.")
-    known = {"body", "query", "path", "header", "cookie", *_names(request.app.openapi())}
-    errors = [
-        {"loc": _location(found["loc"], known), "msg": _message(found), "type": found["type"]}
-        for found in error.errors()
-    ]
+    errors = list(_shown(error.errors(), known_names(request.app)))
     return problem(422, "A value in the request is missing or not valid.", errors=errors)
+
+
+def _shown(errors: Sequence[Any], known: AbstractSet[str]) -> Iterator[dict[str, Any]]:
+    """The first mistakes: a body has room for ten thousand, and an answer is not to be larger
+    than what asked for it."""
+    room = MAX_ERRORS_BYTES
+    for found in errors[:MAX_ERRORS]:
+        shown = {
+            "loc": _location(found["loc"][:MAX_DEPTH], known),
+            "msg": _message(found)[:MAX_MESSAGE],
+            "type": found["type"],
+        }
+        room -= len(json.dumps(shown))
+        if room < 0:
+            return
+        yield shown
 
 
 def _is_wrong_media_type(request: Request, error: RequestValidationError) -> bool:
@@ -126,20 +141,6 @@ def _is_wrong_media_type(request: Request, error: RequestValidationError) -> boo
 def _location(loc: tuple[Any, ...], known: AbstractSet[str]) -> list[Any]:
     """Where the mistake is. A name that the API document does not have is a client's own word."""
     return [part if isinstance(part, int) or part in known else "…" for part in loc]
-
-
-def _names(document: object) -> Iterator[str]:
-    """Every name of a parameter or a field in the API document."""
-    if isinstance(document, dict):
-        if isinstance(name := document.get("name"), str):
-            yield name
-        if isinstance(properties := document.get("properties"), dict):
-            yield from properties
-        for value in document.values():
-            yield from _names(value)
-    elif isinstance(document, list):
-        for value in document:
-            yield from _names(value)
 
 
 def _message(found: Mapping[str, Any]) -> str:

@@ -2,11 +2,12 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from gatehouse.core_files import CORE, changed_files, release, waiting
 from gatehouse.key_file import open_to_others
@@ -14,6 +15,9 @@ from gatehouse.settings import Settings
 
 if TYPE_CHECKING:
     from gatehouse.commands import Service
+
+
+SHOWN = 5  # of the accounts that a finding is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Seen:
     start: str = ""  # why the service does not start
     database: str = ""  # why the database cannot be used
     administrators: int | None = None
+    lookalikes: Sequence[UUID] = ()  # accounts whose address holds what cannot be seen
     sends_mail: bool = False  # by a hook of its own
     online: bool = False  # whether the template's repository may be asked
 
@@ -91,6 +96,17 @@ def _administrators(seen: Seen) -> Findings:
         )
 
 
+def _lookalikes(seen: Seen) -> Findings:
+    if count := len(seen.lookalikes):
+        some = ", ".join(str(id_) for id_ in seen.lookalikes[:SHOWN])
+        yield Finding(
+            f"The address of {count} account{'' if count == 1 else 's'} holds a character that "
+            f"cannot be seen, so it looks like another's: {some}{'' if count <= SHOWN else ', …'}",
+            "look each up by its id (GET /users/{id}) and ask whose it is; its owner may change "
+            f"the address, and `{seen.service.command} user disable ADDRESS` stops the others.",
+        )
+
+
 def _mail(seen: Seen) -> Findings:
     if seen.settings is None or seen.sends_mail:
         return
@@ -145,6 +161,7 @@ ANYWHERE = {
     "env-in-git": _env_in_git,
     "database": _database,
     "administrators": _administrators,
+    "lookalikes": _lookalikes,
     "mail": _mail,
     "core-files": _core_files,
     "release": _release,

@@ -12,6 +12,7 @@ from redis.retry import Retry
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from gatehouse.hash_threads import hash_threads
 from gatehouse.key_file import open_to_others
 from gatehouse.risks import Finding, Findings
 from gatehouse.settings import Settings
@@ -149,6 +150,17 @@ def _password_length(settings: Settings) -> Findings:
         )
 
 
+def _hash_threads(settings: Settings) -> Findings:
+    given, room = settings.auth_hash_concurrency, hash_threads()
+    if given is not None and given > room:
+        yield Finding(
+            f"AUTH_HASH_CONCURRENCY is {given}, and there is room for {room} here: the processor "
+            "time and half of the memory that this machine or container has.",
+            "take it away, so that it follows the limits, or give the container more.",
+            is_note=True,
+        )
+
+
 def _docs(settings: Settings) -> Findings:
     if settings.docs_enabled:
         yield Finding(
@@ -167,5 +179,6 @@ CONFIGURED = {
     "throttle-store": _throttle_store,
     "verified-addresses": _verified,
     "password-length": _password_length,
+    "hash-threads": _hash_threads,
     "api-document": _docs,
 }

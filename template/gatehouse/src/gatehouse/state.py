@@ -16,6 +16,7 @@ from gatehouse.hooks import Hooks
 from gatehouse.mailing import Mailer
 from gatehouse.outbox import Outbox
 from gatehouse.passwords import Passwords
+from gatehouse.readiness import Readiness
 from gatehouse.refresh import Lives
 from gatehouse.reloading import KeyReloader
 from gatehouse.revocation import Revocation
@@ -35,6 +36,7 @@ class Gatehouse:
     scopes: Mapping[str, str]
     migrations: Path | None
     database: database.Database
+    readiness: Readiness
     passwords: Passwords
     tokens: Tokens
     revocation: Revocation

@@ -205,6 +205,7 @@ def app(_running: TestClient) -> Iterator[FastAPI]:
     core: Gatehouse = application.state.gatehouse
     core.throttle.forget()
     core.revocation.forget()
+    core.readiness.forget()
     with core.database.engine.connect() as connection, connection.begin():
         for table in reversed(SQLModel.metadata.sorted_tables):
             connection.execute(table.delete())

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from gatehouse.addresses import normalise
+from gatehouse.addresses import lenient_key, normalise
 from gatehouse.sessions import drop_sessions, is_live, is_open
 from gatehouse.stamps import end_account, epoch_of, raise_stamp
 from gatehouse.tables import AuditEvent, LoginSession, User, utc_now
@@ -226,7 +226,7 @@ def create_user(session: Session, *, email: str, password_hash: str, role: str) 
 def find_user(session: Session, email: str) -> LockedUser:
     """The account of an address, locked, for a command. Raises `BadAddress` and `NoSuchUser`."""
     lock_administration(session)
-    _, key = normalise(email)
+    key = lenient_key(email)
     found = session.exec(select(User.id).where(User.email_key == key)).one_or_none()
     user = lock_user(session, found) if found else None
     if user is None:

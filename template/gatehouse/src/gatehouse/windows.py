@@ -23,7 +23,7 @@ clock = time.monotonic
 STORE_PATIENCE = 0.5  # seconds for connecting to the shared store, and for each of its answers
 STORE_PAUSE = 5.0  # seconds between two attempts to reach a shared store that was lost
 SWEEP_SECONDS = 60.0
-# About 110 and 35 MB; only someone with very many networks makes so many.
+# About 65 and 35 MB; only someone with very many networks makes so many.
 MEMORY_KEYS = 200_000
 MEMORY_ENTRIES = 4_000_000
 

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
 from gatehouse import users
-from gatehouse.addresses import normalise
+from gatehouse.addresses import lenient_key, normalise
 from gatehouse.audit import Origin, origin_of
 from gatehouse.errands import leave
 from gatehouse.guards import BAD_TOKEN
@@ -62,7 +62,8 @@ def knock(
 
     Beyond the limit of mails to one address nothing is left, and the answer is the same.
     """
-    address, key = normalise(email)
+    key = lenient_key(email)
+    address = email if password_hash is None else normalise(email)[0]
     if core.throttle.allows_mail(kind, key, origin.network):
         with core.database.write() as session:
             leave(session, kind, origin, email=address, email_key=key, password_hash=password_hash)
@@ -76,7 +77,7 @@ async def hash_new_password(
     try:
         check_new_password(
             password,
-            email=normalise(email)[1],
+            email=lenient_key(email),
             service_name=core.name,
             min_length=core.settings.auth_password_min_length,
         )

@@ -4,10 +4,8 @@ from typing import Literal
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel
-from sqlalchemy.exc import SQLAlchemyError
 
 from gatehouse.guards import public
-from gatehouse.migrating import unmigrated
 from gatehouse.problems import RETRY_AFTER
 from gatehouse.state import Core
 
@@ -31,15 +29,6 @@ async def read_health() -> Health:
 @public
 def read_readiness(core: Core) -> Health:
     """The database answers and is migrated."""
-    try:
-        with core.database.engine.connect() as connection:
-            pending = unmigrated(connection, core.migrations)
-    except SQLAlchemyError:
-        pending = True
-    if pending:
-        raise HTTPException(
-            503,
-            "The database does not answer, or is not migrated.",
-            {"Retry-After": str(RETRY_AFTER)},
-        )
+    if trouble := core.readiness.trouble():
+        raise HTTPException(503, trouble, {"Retry-After": str(RETRY_AFTER)})
     return Health(status="ok")

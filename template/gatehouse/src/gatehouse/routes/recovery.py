@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 
 from gatehouse import one_time, recovery, registration
-from gatehouse.addresses import Address
+from gatehouse.addresses import KnownAddress
 from gatehouse.audit import Origin, origin_of
 from gatehouse.guards import public
 from gatehouse.one_time import BadOneTimeToken
@@ -42,7 +42,7 @@ class Verification(Body):
 class ForgottenPassword(Body):
     """The address of the account."""
 
-    email: Address
+    email: KnownAddress
 
 
 class PasswordReset(Body):

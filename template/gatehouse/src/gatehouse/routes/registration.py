@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from gatehouse.addresses import Address
+from gatehouse.addresses import Address, KnownAddress
 from gatehouse.audit import origin_of
 from gatehouse.guards import public
 from gatehouse.routes.doors import (
@@ -33,7 +33,7 @@ class Registration(Body):
 class AddressOnly(Body):
     """An address to which a mail is asked for."""
 
-    email: Address
+    email: KnownAddress
 
 
 @router.post("/register", status_code=202, responses=TOO_MANY, dependencies=[limited(REGISTER)])
