@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from starlette.testclient import TestClient
 
 from gatehouse import readiness
+from gatehouse.migrating import unmigrated
 from gatehouse.readiness import DATABASE_TROUBLE, Readiness
 from gatehouse.state import Gatehouse
 
@@ -35,18 +36,17 @@ def tick(monkeypatch: pytest.MonkeyPatch) -> Tick:
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Each reading of the migrations from disk."""
     made: list[object] = []
-    look = readiness.unmigrated
 
     def watched(connection: Connection, migrations: Path | None) -> bool:
         made.append(connection)
-        return look(connection, migrations)
+        return unmigrated(connection, migrations)
 
     monkeypatch.setattr(readiness, "unmigrated", watched)
     return made
 
 
 @contextmanager
-def unmigrated(core: Gatehouse) -> Iterator[None]:
+def without_version(core: Gatehouse) -> Iterator[None]:
     """The database without its version, for a while."""
     with core.database.engine.begin() as connection:
         connection.execute(text("ALTER TABLE gatehouse_version RENAME TO gone"))
@@ -72,7 +72,7 @@ def test_a_database_that_is_lost_and_back_is_seen_within_a_second(
     client: TestClient, core: Gatehouse, tick: Tick
 ) -> None:
     assert client.get("/readyz").status_code == 200
-    with unmigrated(core):
+    with without_version(core):
         assert client.get("/readyz").status_code == 200
         tick(1.01)
         answer = client.get("/readyz")

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from gatehouse.commands import Service
 
 GRACE = 10  # seconds that running requests have to finish when the service is told to stop
+# Seconds that a worker has to answer its supervisor, also before its imports are done: after
+# uvicorn's 5 a busy machine killed workers that were about to start, and again the next ones.
+WORKER_PATIENCE = 60
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
 
@@ -103,6 +106,7 @@ def _options(app: FastAPI, asked: argparse.Namespace, *, readable: bool) -> dict
         "proxy_headers": False,
         "server_header": False,
         "timeout_graceful_shutdown": GRACE,
+        "timeout_worker_healthcheck": WORKER_PATIENCE,
         # Without a websocket route an upgrade is an ordinary request, answered as one.
         "ws": "auto" if has_websockets(app) else "none",
     }
