@@ -155,6 +155,24 @@ MUTATIONS = {
         "if False:",
         "gatehouse/tests/test_sessions.py",
     ),
+    "older stamps of an account": Mutation(
+        f"{CORE}/revocation.py",
+        "and (token.stamp or 0) < event.stamp",
+        "and False",
+        "gatehouse/tests/test_revocation.py",
+    ),
+    "everyone out": Mutation(
+        f"{CORE}/revocation.py",
+        " or token.epoch < self._epoch:",
+        ":",
+        "gatehouse/tests/test_revocation.py",
+    ),
+    "threads that share verified tokens": Mutation(
+        f"{CORE}/tokens.py",
+        "            with self._changing:\n                while",
+        "            if True:\n                while",
+        "gatehouse/tests/test_hostile_tokens.py",
+    ),
     "one successor": Mutation(
         f"{CORE}/refresh.py",
         ", col(RefreshToken.retired_at).is_(None)",
