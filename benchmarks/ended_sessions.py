@@ -55,6 +55,10 @@ def _full(service: Service) -> str:
     shutil.copy(source, target)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     with sqlite3.connect(target) as database:
-        rows = ((uuid4().hex, now) for _ in range(ENDED))
-        database.executemany("INSERT INTO gatehouse_ended_session VALUES (?, ?)", rows)
+        rows = ((uuid4().hex, now, 1) for _ in range(ENDED))
+        columns = "session_id, ended_at, position"
+        database.executemany(
+            f"INSERT INTO gatehouse_ended_session ({columns}) VALUES (?, ?, ?)",
+            rows,
+        )
     return f"sqlite:///{target}"

@@ -81,6 +81,12 @@ MUTATIONS = {
         "",
         "gatehouse/tests/test_outbox.py",
     ),
+    "threads that share verified tokens": Mutation(
+        f"{CORE}/tokens.py",
+        "            with self._changing:\n                while",
+        "            if True:\n                while",
+        "gatehouse/tests/test_hostile_tokens.py",
+    ),
     "one successor": Mutation(
         f"{CORE}/refresh.py",
         ", col(RefreshToken.retired_at).is_(None)",

@@ -6,10 +6,12 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -440,6 +442,21 @@ def test_a_good_token_passes_every_check(
     assert "FAIL" not in shown
     assert "in 29 minutes" in shown
     assert '"at+jwt"' in shown
+
+
+def test_the_stamps_of_a_token_are_shown(
+    run: Run, core: Gatehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token, _ = core.tokens.issue(
+        user_id=uuid4(),
+        session_id=uuid4(),
+        scopes=[],
+        session_end=time.time() + 99,
+        stamp=3,
+        epoch=1,
+    )
+    assert run("token", "inspect", stdin=token) == 0
+    assert "urn:gatehouse:stamp [3, 1]  account 3, service 1" in capsys.readouterr().out
 
 
 def test_a_bad_token_is_explained(

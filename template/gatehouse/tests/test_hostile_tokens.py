@@ -2,9 +2,10 @@
 
 import json
 import secrets
+import threading
 import time
-from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -12,11 +13,13 @@ import jwt
 import pytest
 from starlette.testclient import TestClient
 
+from gatehouse import tokens as tokens_module
 from gatehouse.key_weakness import WELL_KNOWN
 from gatehouse.keys import new_key, read_keys
 from gatehouse.state import Gatehouse
 from gatehouse.testing import SignIn
-from gatehouse.tokens import BadAccessToken, Tokens
+from gatehouse.token_checks import STAMP
+from gatehouse.tokens import AccessToken, BadAccessToken, Tokens
 
 Forge = Callable[..., str]
 BAD = 'Bearer error="invalid_token"'
@@ -415,3 +418,100 @@ def test_a_verified_token_is_refused_when_its_time_is_up(
         assert ask(client, token).status_code == 200
     with time_machine.travel(end + 1, tick=False):
         refused(token)
+
+
+# --- the stamp: of the account and of the service, since 0.5.0
+
+
+def test_a_token_says_under_which_stamps_it_was_issued(core: Gatehouse, forge: Forge) -> None:
+    def issued(**given: Any) -> tuple[int | None, int]:
+        text, _ = core.tokens.issue(
+            user_id=uuid4(), session_id=uuid4(), scopes=[], session_end=time.time() + 99, **given
+        )
+        token = core.tokens.read(text)
+        assert not token.extra
+        return token.stamp, token.epoch
+
+    assert issued(stamp=3, epoch=2) == (3, 2)
+    assert issued(stamp=0) == (0, 0)
+    assert issued() == (None, 0)
+    older = core.tokens.read(forge(claims={STAMP: None}))  # that is, without the claim
+    assert (older.stamp, older.epoch) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *("[]", "[1]", "[1,2,3]", "[-1,0]", "[0,-1]", "[true,0]", "[1.0,0]", '["1",0]'),
+        *("[null,0]", "[[1],0]", "[1e3,0]", "null", "1", '"1,0"', '{"0":1}'),
+    ],
+)
+def test_a_stamp_is_two_whole_numbers_or_is_not_there(
+    refused: Refused, forge: Forge, core: Gatehouse, odd: str
+) -> None:
+    claims = {**json.loads(urlsafe_b64decode(forge().split(".")[1] + "==")), STAMP: json.loads(odd)}
+    refused(forge(raw_claims=json.dumps(claims).encode()))
+
+
+def test_the_stamp_is_not_for_a_service_s_own_claims(core: Gatehouse) -> None:
+    def issue(**extra: Any) -> AccessToken:
+        text, _ = core.tokens.issue(
+            user_id=uuid4(),
+            session_id=uuid4(),
+            scopes=[],
+            session_end=time.time() + 99,
+            stamp=1,
+            extra=extra,
+        )
+        return core.tokens.read(text)
+
+    with pytest.raises(ValueError, match=STAMP):
+        issue(**{STAMP: [9, 9]})
+    # Names that a service may have used before are still its own.
+    mine = issue(stamp="blue", gatehouse_stamp=[9, 9])
+    assert (mine.stamp, mine.extra["stamp"]) == (1, "blue")
+
+
+# --- the verified tokens that are remembered
+
+
+class Slow(dict[str, AccessToken]):
+    """A dictionary in which other threads get their turn between finding the oldest and more."""
+
+    def __iter__(self) -> Iterator[str]:
+        for key in super().__iter__():
+            time.sleep(0.0001)
+            yield key
+
+
+def test_threads_that_verify_at_once_do_not_stumble_over_each_other(
+    core: Gatehouse, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards read tokens on the event loop, a log-out in a thread: both took away the oldest."""
+    token = core.tokens.read(sign_in().headers["Authorization"].split(" ")[1])
+    monkeypatch.setattr(tokens_module, "CACHE_SIZE", 2)
+    monkeypatch.setattr(core.tokens, "_verify", lambda _: token)
+    monkeypatch.setattr(core.tokens, "_verified", Slow())
+    failures: list[Exception] = []
+
+    def read(name: str) -> None:
+        try:
+            for number in range(100):
+                core.tokens.read(f"{name}.{number}")
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=read, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(core.tokens._verified) == 2
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a.\udfff.c", "\ud800.\ud800.\ud800", "", "\0"])
+def test_text_that_no_encoder_takes_is_a_bad_token(core: Gatehouse, text: str) -> None:
+    with pytest.raises(BadAccessToken):
+        core.tokens.read(text)
+    assert text not in core.tokens._verified

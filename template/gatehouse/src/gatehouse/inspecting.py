@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from gatehouse.serving import load
 from gatehouse.state import Gatehouse
-from gatehouse.token_checks import CHECKS, Candidate, Expected, read_segment
+from gatehouse.token_checks import CHECKS, STAMP, Candidate, Expected, read_segment
 
 if TYPE_CHECKING:
     from gatehouse.commands import Service
@@ -82,6 +82,9 @@ def _members(text: str, index: int) -> list[str]:
 
 def _value(name: str, value: Any) -> str:
     shown = json.dumps(value)[:200]
+    if name == STAMP and isinstance(value, list) and len(value) == 2:
+        account, service = (json.dumps(part)[:20] for part in value)
+        return f"{shown}  account {account}, service {service}"
     if name not in TIMES or isinstance(value, bool) or not isinstance(value, int | float):
         return shown
     try:
