@@ -2,18 +2,21 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic import command
 from alembic.config import Config
+from fastapi import FastAPI
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import SQLModel, select
+from sqlmodel import SQLModel, col, select
+from starlette.testclient import TestClient
 
-from gatehouse import utc_now
+from gatehouse import Database as DatabaseOf
+from gatehouse import public, utc_now
 from gatehouse.database import Database, create_database_engine
 from gatehouse.migrating import CORE_MIGRATIONS, histories, migrate, unmigrated
 from gatehouse.state import Gatehouse
@@ -156,6 +159,37 @@ def test_moments_come_back_in_utc(core: Gatehouse, create_user: CreateUser) -> N
     assert found == odd
     assert found.utcoffset() == timedelta(0)
     assert utc_now().tzinfo is UTC
+
+
+@pytest.mark.parametrize("value", [datetime(2030, 6, 1, 12), date(2030, 6, 1), "2030-06-01T12:00"])
+def test_a_time_without_a_zone_is_refused_wherever_it_is_bound(
+    core: Gatehouse, create_user: CreateUser, value: Any
+) -> None:
+    """SQLite took it for the host's zone and PostgreSQL for the server's."""
+    user = create_user()
+    with (
+        pytest.raises(ValueError, match="without a time zone") as refused,
+        core.database.write() as session,
+    ):
+        session.get_one(User, user.id).email_verified_at = value
+    assert "2030" not in str(refused.value)
+    with (
+        pytest.raises(ValueError, match="without a time zone"),
+        core.database.read() as session,
+    ):
+        session.exec(select(User).where(col(User.created_at) > value)).all()
+
+
+def test_a_time_without_a_zone_from_a_client_is_a_422(client: TestClient, app: FastAPI) -> None:
+    @app.get("/since")
+    @public
+    def since(moment: datetime, database: DatabaseOf) -> int:
+        with database.read() as session:
+            return len(session.exec(select(User).where(col(User.created_at) > moment)).all())
+
+    answer = client.get("/since", params={"moment": "2030-06-01T12:00:00"})
+    assert answer.status_code == 422
+    assert client.get("/since", params={"moment": "2030-06-01T12:00:00Z"}).json() == 0
 
 
 def test_a_read_that_is_followed_by_a_write_waits_its_turn(core: Gatehouse) -> None:

@@ -547,12 +547,46 @@ def test_smtps_is_tls_from_the_first_byte(tls: ssl.SSLContext) -> None:
     assert len(inbox.envelopes) == len(inbox.logins) == 1
 
 
+@pytest.mark.usefixtures("anywhere")
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"])
+def test_own_hosts_certificate_is_not_checked_and_the_log_says_so_once(
+    tls: ssl.SSLContext, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a distribution sets up for its Postfix is signed by itself, for another name."""
+    smtp.say_unchecked.cache_clear()
+    inbox = Inbox()
+    with serving(inbox, tls_context=tls, authenticator=inbox.authenticate) as port:
+        url = f"smtp://ada:p%3Aa%2Fs%20s%25@{host}:{port}"
+        assert smtp.reach(url) == ""
+        for _ in range(2):
+            mailer(url=url).send(ADA, "verify_email", VALUES)
+
+    assert all(session.ssl is not None for session in inbox.sessions)
+    assert len(inbox.envelopes) == len(inbox.logins) == 2
+    assert caplog.text.count("certificate is not checked") == 1
+
+
+@pytest.mark.usefixtures("anywhere")
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
-def test_certificate_that_nobody_vouches_for_is_refused(tls: ssl.SSLContext, scheme: str) -> None:
+def test_handshake_tells_what_a_mail_would_meet(tls: ssl.SSLContext, scheme: str) -> None:
+    how = {"ssl_context": tls} if scheme == "smtps" else {"tls_context": tls}
+    with serving(Inbox(), **how) as port:
+        assert "not trusted" in smtp.reach(f"{scheme}://mail.example.com:{port}")
+    assert "cannot be reached" in smtp.reach(f"{scheme}://mail.example.com:{port}")
+
+
+@pytest.mark.usefixtures("anywhere")
+@pytest.mark.parametrize(
+    ("scheme", "host"),
+    [("smtp", "mail.example.com"), ("smtp", "localhost.example.com"), ("smtps", "localhost")],
+)
+def test_certificate_that_nobody_vouches_for_is_refused(
+    tls: ssl.SSLContext, scheme: str, host: str
+) -> None:
     inbox = Inbox()
     how = {"ssl_context": tls} if scheme == "smtps" else {"tls_context": tls}
     with serving(inbox, authenticator=inbox.authenticate, auth_require_tls=False, **how) as port:
-        text = failure(f"{scheme}://ada:secret@localhost:{port}")
+        text = failure(f"{scheme}://ada:secret@{host}:{port}")
 
     assert "certificate is not trusted" in text
     assert inbox.envelopes == inbox.logins == []

@@ -1,5 +1,7 @@
 """Errands survive what happens to the process, the mail server and each other."""
 
+import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from email.message import EmailMessage
@@ -150,3 +152,36 @@ def test_a_crash_between_sending_and_noting_sends_twice_and_the_newer_link_works
         (again,) = mails()
     assert again["Subject"] == sent[0]["Subject"]
     assert again.as_string() != sent[0].as_string()
+
+
+def test_the_task_that_mails_outlives_any_error_and_says_so(
+    core: Gatehouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process out of threads mailed nothing for the rest of its life, and nobody knew."""
+    looks: list[bool] = []
+    third = threading.Event()
+
+    def fail_once() -> int:
+        looks.append(box.alive)
+        if len(looks) == 3:
+            third.set()
+        if len(looks) == 1:
+            raise RuntimeError("can't start new thread")
+        return 0
+
+    box = Outbox(core.database, core.outbox._mailer, core.outbox._terms)
+    monkeypatch.setattr(box, "do_due", fail_once)
+    monkeypatch.setattr(outbox, "GATHER", 0.0)
+    monkeypatch.setattr(outbox, "LOOK", 0.01)
+
+    async def live() -> None:
+        assert not box.alive
+        box.start()
+        await asyncio.to_thread(third.wait, 10)
+        assert box.alive
+        await box.stop()
+        assert not box.alive
+
+    asyncio.run(asyncio.wait_for(live(), 10))
+    assert looks[:3] == [True, False, True]
+    assert "RuntimeError" in caplog.text

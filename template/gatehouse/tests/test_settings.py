@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from starlette.requests import HTTPConnection
 
 from gatehouse import Settings
 from gatehouse.proxies import client_address
@@ -154,14 +155,64 @@ def test_a_misspelt_setting_is_told(
         ("10.0.0.1", ["198.51.100.1, 127.0.0.1:99999"], "10.0.0.1"),
         ("10.0.0.1", [", ".join(["10.0.0.3"] * 1000)], "10.0.0.3"),
         ("testclient", ["198.51.100.1"], "testclient"),
+        # Azure's gateway sends the port, IIS and AWS may.
+        ("10.0.0.1", ["198.51.100.1:51234"], "198.51.100.1"),
+        ("10.0.0.1", ["[2001:db8::1]"], "2001:db8::1"),
+        ("10.0.0.1", ["[2001:db8::1]:443"], "2001:db8::1"),
+        ("10.0.0.1", ["[::ffff:198.51.100.1]:443"], "198.51.100.1"),
+        ("10.0.0.1", ["198.51.100.1:1, 10.0.0.2:443"], "198.51.100.1"),
+        ("10.0.0.1", ["2001:db8::1:443"], "2001:db8::1:443"),  # an address, and so no port
+        # RFC 9110 section 5.6.1.2: an empty element of a list is none.
+        ("10.0.0.1", ["198.51.100.1,"], "198.51.100.1"),
+        ("10.0.0.1", ["198.51.100.1, ,", ""], "198.51.100.1"),
+        ("10.0.0.1", [","], "10.0.0.1"),
+        # Nothing else is guessed.
+        ("10.0.0.1", ["198.51.100.1:"], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.1:65536"], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.1:1:2"], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.1:-1"], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.1:\u0661"], "10.0.0.1"),
+        ("10.0.0.1", ["[198.51.100.1]:80"], "10.0.0.1"),
+        ("10.0.0.1", ["[2001:db8::1"], "10.0.0.1"),
+        ("10.0.0.1", ["2001:db8::1]:80"], "10.0.0.1"),
+        ("10.0.0.1", ["[2001:db8::1]80"], "10.0.0.1"),
+        ("10.0.0.1", ["[fe80::1%eth0]:80"], "10.0.0.1"),
+        ("10.0.0.1", ['"[2001:db8::1]:80"'], "10.0.0.1"),
+        ("10.0.0.1", ["for=198.51.100.1"], "10.0.0.1"),
     ],
 )
 def test_the_client_is_the_right_most_address_that_is_no_trusted_proxy(
     auth_key: str, monkeypatch: pytest.MonkeyPatch, peer: str, sent: list[str], client: str
 ) -> None:
-    from starlette.requests import HTTPConnection
-
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7")
     headers = [(b"x-forwarded-for", value.encode()) for value in sent]
     scope = {"type": "http", "client": (peer, 1), "headers": headers}
     assert client_address(HTTPConnection(scope), Settings().trusted_proxies) == client
+
+
+def test_a_proxy_that_cannot_be_read_is_said_once_a_minute_without_its_words(
+    auth_key: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All its clients then count as one, and one attacker locks them all out."""
+    from gatehouse import proxies
+
+    monkeypatch.setattr(proxies, "_said", -proxies.AGAIN)
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8")
+    trusted = Settings().trusted_proxies
+
+    def ask(peer: str, *sent: str) -> None:
+        headers = [(b"x-forwarded-for", value.encode()) for value in sent]
+        scope = {"type": "http", "client": (peer, 1), "headers": headers}
+        client_address(HTTPConnection(scope), trusted)
+
+    ask("203.0.113.9", MARKER)  # no proxy of ours
+    ask("10.0.0.1")  # a health check of the proxy's own
+    ask("10.0.0.1", f"{MARKER}, 198.51.100.1")  # what a client made up is never read
+    assert caplog.text == ""
+    for _ in range(3):
+        ask("10.0.0.1", MARKER)
+    assert caplog.text.count("X-Forwarded-For") == 1
+    assert MARKER not in caplog.text
+    monkeypatch.setattr(proxies, "_said", proxies.monotonic() - proxies.AGAIN)
+    ask("10.0.0.1", MARKER)
+    assert caplog.text.count("X-Forwarded-For") == 2

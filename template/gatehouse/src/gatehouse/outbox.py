@@ -51,10 +51,16 @@ class Outbox:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._failed = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether mail is looked after here: the task runs, and its last look could be made."""
+        return self._task is not None and not self._task.done() and not self._failed
 
     def start(self) -> None:
         """Begin with whatever a process before this one has left."""
-        self._stopping = False
+        self._stopping = self._failed = False
         self._left = asyncio.Event()
         self._left.set()
         self._loop = asyncio.get_running_loop()
@@ -83,8 +89,13 @@ class Outbox:
             self._left.clear()
             try:
                 await asyncio.to_thread(self.do_due)
+                self._failed = False
             except SQLAlchemyError as error:
                 log.error("errands could not be read: %s", type(error).__name__)
+            except Exception as error:
+                # Such as "can't start new thread": the task that ends here is started by nobody.
+                self._failed = True
+                log.error("no mail is sent, to be tried again: %s", type(error).__name__)
 
     def do_due(self) -> int:
         """Do every errand that is due now; returns how many there were. Blocks."""

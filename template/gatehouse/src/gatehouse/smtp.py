@@ -1,13 +1,18 @@
 """The way of a mail to a mail server: TLS, login, and an end in time (RFC 5321, 3207, 8314)."""
 
+import logging
 import smtplib
 import ssl
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+log = logging.getLogger("gatehouse.smtp")
 
 STEP = 15.0  # seconds for each of the mail server's answers
 WHOLE = 45.0  # seconds for all of them: the outbox lends an errand for 60
@@ -42,20 +47,38 @@ def send_by_smtp(url: str, message: EmailMessage) -> None:
     """
     [sender], [to] = message["From"].addresses, message["To"].addresses
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    context = ssl.create_default_context()
-    # The name in the greeting is the sender's: the host's own one is nobody's business, and to
-    # ask for it may take long.
-    if parts.scheme == "smtps":
-        server: _Server = _TlsServer(host, parts.port or 465, sender.domain, context=context)
-    else:
-        server = _Server(host, parts.port or 587, sender.domain)
-    try:
-        if parts.scheme == "smtp":
-            _start_tls(server, host, context)
+    with _connected(url, sender.domain) as server:
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
         server.send_message(message, sender.addr_spec, [to.addr_spec])
+
+
+def reach(url: str) -> str:
+    """Connect, with TLS as for a mail, and go: empty, or why it fails. Blocks as sending does."""
+    try:
+        with _connected(url, "localhost") as server:
+            server.ehlo_or_helo_if_needed()
+    except Exception as error:
+        return in_words(error)
+    return ""
+
+
+@contextmanager
+def _connected(url: str, name: str) -> Iterator[_Server]:
+    """A connection to the server of `SMTP_URL`, in TLS where it must or can be."""
+    # The name in the greeting is the sender's: the host's own one is nobody's business, and to
+    # ask for it may take long.
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == "smtps":
+        context = ssl.create_default_context()
+        server: _Server = _TlsServer(host, parts.port or 465, name, context=context)
+    else:
+        server = _Server(host, parts.port or 587, name)
+    try:
+        if parts.scheme == "smtp":
+            _start_tls(server, host)
+        yield server
     finally:
         # The mail was accepted or refused before: a failed farewell does not make it come twice.
         with suppress(smtplib.SMTPException, OSError):
@@ -63,13 +86,26 @@ def send_by_smtp(url: str, message: EmailMessage) -> None:
         server.close()
 
 
-def _start_tls(server: smtplib.SMTP, host: str, context: ssl.SSLContext) -> None:
+def _start_tls(server: smtplib.SMTP, host: str) -> None:
     """TLS wherever it is offered. A wire that others can reach carries nothing without it."""
     server.ehlo()
     if server.has_extn("starttls"):
+        context = ssl.create_default_context()
+        if _is_loopback(host):
+            # Here plain text is accepted too. What a distribution makes for its Postfix is signed
+            # by itself, for another name, and no setting of ours would help.
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            say_unchecked()
         server.starttls(context=context)
     elif not _is_loopback(host):
         raise NoTls
+
+
+@cache
+def say_unchecked() -> None:
+    """Once in a process."""
+    log.warning("SMTP_URL is this machine itself: the mail server's certificate is not checked")
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,18 +5,36 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, MetaData, text
+from sqlalchemy.exc import DataError, DontWrapMixin
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
 
+class NaiveTime(DontWrapMixin, DataError, ValueError):
+    """A time without a zone, which SQLite and PostgreSQL would take for different moments.
+
+    A `DataError`, as of a value that a database refuses: the answer to a client is 422.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(None, None, ValueError("a time without a time zone is no moment"))
+
+
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite forgets time zones, so they are taken off and put back here."""
+    """A moment in UTC. SQLite forgets time zones, so they are taken off and put back here.
+
+    What has no zone is refused when it is bound (`NaiveTime`, a ValueError).
+    """
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None or dialect.name != "sqlite":
+        if value is None:
+            return None
+        if not isinstance(value, datetime) or value.utcoffset() is None:
+            raise NaiveTime
+        if dialect.name != "sqlite":
             return value
         return value.astimezone(UTC).replace(tzinfo=None)
 
