@@ -41,7 +41,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         made.append(connection)
         return unmigrated(connection, migrations)
 
-    monkeypatch.setattr(readiness, "unmigrated", watched)
+    monkeypatch.setattr("gatehouse.readiness.unmigrated", watched)
     return made
 
 
