@@ -397,8 +397,12 @@ def test_file_with_line_ends_and_mark_of_windows_is_read(tmp_path: Path) -> None
     assert part(message, "plain") == LINK
 
 
-def test_folder_of_the_owners_may_be_absent(tmp_path: Path) -> None:
+def test_folder_of_the_owners_may_be_absent_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     assert written(templates=tmp_path / "nowhere")["Subject"] == "Confirm your address for Notes"
+    assert "is not there: every mail is the core's own" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ the other checks go on as far as they can.
 import argparse
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,13 @@ from sqlmodel import col, func, select
 from gatehouse.database import Database
 from gatehouse.hooks import Hooks
 from gatehouse.install import check_start
-from gatehouse.migrating import unmigrated
+from gatehouse.migrating import lost, unmigrated
 from gatehouse.refusal import StartRefused
 from gatehouse.risks import ANYWHERE, Seen
 from gatehouse.risky_settings import CONFIGURED, sqlite_file
 from gatehouse.serving import check_mail, load
 from gatehouse.settings import Settings
-from gatehouse.tables import User
+from gatehouse.tables import AuditEvent, User, utc_now
 
 if TYPE_CHECKING:
     from gatehouse.commands import Service
@@ -55,10 +56,10 @@ def _look(service: "Service") -> Seen:
         # The application made it; one made by whoever asks here may be closed to the service.
         with suppress(OSError):
             file.unlink() if file.stat().st_size == 0 else None
-        trouble, administrators = "the SQLite file is not there", None
+        trouble, administrators, clients = "the SQLite file is not there", None, frozenset[str]()
     else:
-        trouble, administrators = _look_at_database(settings, service.migrations)
-    return Seen(service, settings, start, trouble, administrators, sends_mail)
+        trouble, administrators, clients = _look_at_database(settings, service.migrations)
+    return Seen(service, settings, start, trouble, administrators, sends_mail, clients=clients)
 
 
 def _try_start(service: "Service") -> tuple[str, bool]:
@@ -77,13 +78,20 @@ def _try_start(service: "Service") -> tuple[str, bool]:
     return "", sends_mail
 
 
-def _look_at_database(settings: Settings, migrations: Path | None) -> tuple[str, int | None]:
-    """Why it cannot be used, and how many active administrators it has."""
+def _look_at_database(
+    settings: Settings, migrations: Path | None
+) -> tuple[str, int | None, frozenset[str]]:
+    """Why it cannot be used, how many active administrators it has, and a day's clients."""
     active = select(func.count()).where(User.role == "admin", col(User.is_active).is_(True))
+    since = utc_now() - timedelta(days=1)
+    named = select(AuditEvent.ip).where(col(AuditEvent.time) > since, AuditEvent.ip != "")
     try:
         with closing(Database(settings.database_url)) as database, database.read() as session:
+            if reason := lost(session.connection(), migrations):
+                return reason, None, frozenset()
             if unmigrated(session.connection(), migrations):
-                return "a migration is missing in it", None
-            return "", session.exec(active).one()
+                return "a migration is missing in it", None, frozenset()
+            clients = frozenset(session.exec(named.distinct().limit(1_000)))
+            return "", session.exec(active).one(), clients
     except Exception as error:  # a driver's text may hold the URL
-        return f"it does not answer as it should ({type(error).__name__})", None
+        return f"it does not answer as it should ({type(error).__name__})", None, frozenset()
