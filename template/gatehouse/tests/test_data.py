@@ -116,6 +116,7 @@ def test_a_number_in_the_url_that_is_none_refuses_the_start(given: str) -> None:
         create_database_engine(f"postgresql+psycopg://127.0.0.1/x?prepare_threshold={given}")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("options", "limit", "threshold"),
     [

@@ -28,7 +28,7 @@ from gatehouse.mailing import MAILS, OURS, Mailer, MailNotSent
 from gatehouse.refusal import StartRefused
 from gatehouse.tables import utc_now
 
-pytest.importorskip("aiosmtpd", reason="needs a mail server: uv run --with aiosmtpd pytest")
+pytest.importorskip("aiosmtpd", reason="needs a mail server: the extra `testing`")
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
