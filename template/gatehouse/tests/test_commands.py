@@ -21,6 +21,7 @@ from sqlmodel import col, select
 from gatehouse import commands, passwords, utc_now
 from gatehouse.keys import read_keys
 from gatehouse.one_time import issue
+from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent, LoginSession, OneTimeToken, User
 from gatehouse.testing import CreateUser, SignIn
@@ -128,6 +129,31 @@ def test_migrate_needs_no_key_and_says_what_it_did(
     assert "applied gatehouse_0001" in capsys.readouterr().out
     assert run("migrate") == 0
     assert "0 migrations were applied" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("is_project", [True, False])
+def test_migrate_names_the_history_that_it_did_not_find(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pytestconfig: pytest.Config,
+    auth_key: str,
+    tmp_path: Path,
+    is_project: bool,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'new.db'}")
+    if is_project:
+        (tmp_path / "pyproject.toml").touch()
+    app = pytestconfig.getini("gatehouse_app")
+    with pytest.raises((SystemExit, StartRefused)) as ended:
+        commands.run(app, migrations=tmp_path / "migrations", arguments=["migrate"])
+    if is_project:
+        captured = capsys.readouterr()
+        assert "applied gatehouse_0001" in captured.out
+        assert f"not found: {tmp_path / 'migrations'}" in captured.err
+        assert isinstance(ended.value, SystemExit)
+        assert ended.value.code == 0
+    else:
+        assert "has no env.py" in str(ended.value)
 
 
 @pytest.mark.parametrize("command", [["serve"], ["user", "create", "bob@example.com"]])

@@ -116,6 +116,7 @@ def test_a_number_in_the_url_that_is_none_refuses_the_start(given: str) -> None:
         create_database_engine(f"postgresql+psycopg://127.0.0.1/x?prepare_threshold={given}")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("options", "limit", "threshold"),
     [
@@ -147,12 +148,50 @@ def test_a_statement_has_a_limit_in_every_transaction(
     database.close()
 
 
-def test_the_core_needs_no_history_of_the_owner(fresh_url: str, tmp_path: Path) -> None:
+def test_a_history_that_was_deleted_in_its_project_is_no_hindrance_and_is_said(
+    fresh_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    caplog.set_level("INFO")
     for folder in (None, tmp_path / "missing"):
         migrate(fresh_url, folder)
+        engine = create_database_engine(fresh_url)
+        with engine.connect() as connection:
+            for _ in range(2):
+                assert not unmigrated(connection, folder)
+        assert caplog.text.count("has no env.py") == (0 if folder is None else 1)
+        engine.dispose()
+
+
+@pytest.mark.parametrize("shape", ["missing", "empty", "without its env.py", "a file"])
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_history_that_an_installation_has_lost_is_not_taken_for_none(
+    fresh_url: str, tmp_path: Path, shape: str, applied: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """New code on old tables: the package lies in site-packages, or COPY left the folder out."""
+    folder = tmp_path / "lib" / "migrations"
+    if shape == "a file":
+        folder.parent.mkdir()
+        folder.touch()
+    elif shape != "missing":
+        (folder / "versions").mkdir(parents=True)
+    if shape == "without its env.py":
+        (folder / "versions" / "0001_notes.py").touch()
     engine = create_database_engine(fresh_url)
+    if applied:
+        folder.parent.mkdir(exist_ok=True)
+        (folder.parent / "pyproject.toml").touch()
+        with engine.connect() as connection, connection.begin():
+            connection.execute(text("CREATE TABLE alembic_version (version_num varchar(32))"))
+            connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
+    with pytest.raises(StartRefused, match=r"has no env\.py") as refused:
+        migrate(fresh_url, folder)
+    assert "migrations=None" in str(refused.value)
+    migrate(fresh_url, None)
     with engine.connect() as connection:
-        assert not unmigrated(connection, tmp_path / "missing")
+        assert unmigrated(connection, folder)
+        assert not unmigrated(connection, None)
+    assert "has no env.py" in caplog.text
     engine.dispose()
 
 

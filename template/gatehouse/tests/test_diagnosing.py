@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,19 @@ from typing import Any
 import pytest
 import redis
 
-from gatehouse import core_files, diagnosing, risks, risky_settings, serving
+from gatehouse import (
+    commands,
+    core_files,
+    diagnosing,
+    risks,
+    risky_settings,
+    serving,
+    smtp,
+    utc_now,
+)
 from gatehouse.hooks import Hooks
 from gatehouse.state import Gatehouse
-from gatehouse.tables import User
+from gatehouse.tables import AuditEvent, User
 from gatehouse.testing import CreateUser
 
 pytestmark = pytest.mark.thorough
@@ -43,6 +53,7 @@ def sound(
     create_user("admin@example.com", role="admin")
     monkeypatch.setattr(redis.Redis, "ping", lambda self: True)
     monkeypatch.setattr(risks, "CORE", tmp_path / "core")
+    monkeypatch.setattr(risks, "reach", lambda url: "")
 
 
 @pytest.fixture
@@ -192,6 +203,63 @@ def test_a_default_that_is_fine_for_many_is_a_note(
     found = doctor()
     assert list(found) == [check]
     assert found[check].startswith("NOTE")
+
+
+def test_a_mail_server_that_would_take_no_mail_is_found(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(risks, "reach", smtp.reach)
+    monkeypatch.setenv("SMTP_URL", "smtp://marker:marker@127.0.0.1:9")
+    found = doctor()
+    assert list(found) == ["mail-server"]
+    assert "cannot be reached" in found["mail-server"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "noted"),
+    [
+        (["10.0.0.1"], True),
+        (["10.0.0.1", ""], True),
+        (["10.0.0.1", "203.0.113.9"], False),
+        (["10.0.0.2"], False),
+        ([], False),
+    ],
+)
+def test_clients_that_all_have_the_proxys_address_are_noted(
+    doctor: Doctor, core: Gatehouse, seen: list[str], noted: bool
+) -> None:
+    with core.database.write() as session:
+        for ip in seen:
+            session.add(AuditEvent(event="login", ip=ip, user_agent="", request_id=""))
+        long_ago = utc_now() - timedelta(days=2)
+        session.add(
+            AuditEvent(event="login", ip="192.0.2.1", user_agent="", request_id="", time=long_ago)
+        )
+    found = doctor()
+    assert list(found) == (["clients"] if noted else [])
+    assert not noted or found["clients"].startswith("NOTE")
+
+
+@pytest.mark.parametrize("is_project", [True, False])
+def test_a_history_that_is_not_there_is_found(
+    core: Gatehouse,
+    sound: None,
+    pytestconfig: pytest.Config,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    is_project: bool,
+) -> None:
+    if is_project:
+        (tmp_path / "pyproject.toml").touch()
+    if core.migrations is not None:
+        pytest.skip("this service has a history of its own")
+    app = pytestconfig.getini("gatehouse_app")
+    with pytest.raises(SystemExit) as ended:
+        commands.run(app, migrations=tmp_path / "migrations", arguments=["doctor"])
+    out = capsys.readouterr().out
+    assert ("NOTE  migrations: " if is_project else "PROBLEM  database: ") in out
+    assert "has no env.py" in out
+    assert ended.value.code == (0 if is_project else 1)
 
 
 # --- the database

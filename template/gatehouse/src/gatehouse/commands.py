@@ -25,7 +25,7 @@ from gatehouse import (
 )
 from gatehouse.keys import ALGORITHMS
 from gatehouse.logs import audit_lines
-from gatehouse.migrating import migrate
+from gatehouse.migrating import is_missing, migrate
 from gatehouse.refusal import StartRefused
 from gatehouse.settings import Settings
 
@@ -218,5 +218,7 @@ def _migrate(service: Service, _: argparse.Namespace) -> int:
     applied = migrate(service.settings().database_url, service.migrations)
     for revision in applied:
         print(f"applied {revision}")
+    if is_missing(service.migrations):
+        print(f"not found: {service.migrations}, with the tables of your own", file=sys.stderr)
     print(f"The database is up to date. {len(applied)} migrations were applied.")
     return 0

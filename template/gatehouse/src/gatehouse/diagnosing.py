@@ -8,6 +8,7 @@ import argparse
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -17,12 +18,12 @@ from gatehouse.database import Database
 from gatehouse.hooks import Hooks
 from gatehouse.install import check_start
 from gatehouse.invisible import holds_invisible
-from gatehouse.migrating import unmigrated
+from gatehouse.migrating import lost, unmigrated
 from gatehouse.refusal import StartRefused
 from gatehouse.risks import ANYWHERE, Seen
 from gatehouse.risky_settings import CONFIGURED, sqlite_file
 from gatehouse.serving import check_mail, load
-from gatehouse.tables import User
+from gatehouse.tables import AuditEvent, User, utc_now
 
 if TYPE_CHECKING:
     from gatehouse.commands import Service
@@ -83,13 +84,20 @@ def _try_start(service: "Service") -> tuple[str, bool]:
 def _look_at_database(service: "Service", url: str) -> Seen:
     """Why it cannot be used, or what is found in it."""
     active = select(func.count()).where(User.role == "admin", col(User.is_active).is_(True))
+    since = utc_now() - timedelta(days=1)
+    named = select(AuditEvent.ip).where(col(AuditEvent.time) > since, AuditEvent.ip != "")
     try:
         with closing(Database(url)) as database, database.read() as session:
+            if reason := lost(session.connection(), service.migrations):
+                return Seen(service, database=reason)
             if unmigrated(session.connection(), service.migrations):
                 return Seen(service, database="a migration is missing in it")
             administrators = session.exec(active).one()
             return Seen(
-                service, administrators=administrators, lookalikes=list(_lookalikes(session))
+                service,
+                administrators=administrators,
+                lookalikes=list(_lookalikes(session)),
+                clients=frozenset(session.exec(named.distinct().limit(1_000))),
             )
     except Exception as error:  # a driver's text may hold the URL
         return Seen(service, database=f"it does not answer as it should ({type(error).__name__})")

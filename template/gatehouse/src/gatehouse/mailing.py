@@ -206,6 +206,8 @@ def _checked(path: Path, name: str, text: str, *, link: bool = True) -> Template
 
 def _warn_of_strangers(own: Path | None) -> None:
     """A file that is no mail's is most likely a slip of the pen, and would never be used."""
+    if own and not own.is_dir():
+        log.info("%s is not there: every mail is the core's own", own)
     for path in sorted(own.glob("*")) if own else ():
         if path.suffix in (".txt", ".html") and path.stem not in MAILS:
             log.warning("%s belongs to no mail of this service: it has no effect", path.name)

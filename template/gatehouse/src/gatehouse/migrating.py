@@ -1,7 +1,9 @@
 """Two histories of migrations, the core's and yours, each with a version table of its own."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +18,8 @@ from gatehouse.database import create_database_engine
 from gatehouse.refusal import StartRefused
 from gatehouse.tables import CORE_TABLES
 
+log = logging.getLogger("gatehouse.migrating")
+
 CORE_MIGRATIONS = Path(__file__).parent / "migrations"
 CORE_VERSION_TABLE = "gatehouse_version"
 OWNER_VERSION_TABLE = "alembic_version"
@@ -28,9 +32,41 @@ History = tuple[str, Path]
 def histories(owner: Path | None) -> list[History]:
     """The histories in the order they are applied: your tables may refer to the core's."""
     found = [(CORE_VERSION_TABLE, CORE_MIGRATIONS)]
-    if owner is not None and (owner / "env.py").is_file():
+    if owner is not None and not is_missing(owner):
         found.append((OWNER_VERSION_TABLE, owner))
     return found
+
+
+def is_missing(owner: Path | None) -> bool:
+    """Whether a history was given that is not there. None says that there is none."""
+    return owner is not None and not (owner / "env.py").is_file()
+
+
+def lost(connection: Connection, owner: Path | None) -> str:
+    """Why a missing history is not one that its owner deleted; empty if it may be.
+
+    An install that is not editable looks for it in `lib`, an image may lack it: then new code
+    would run on old tables. In a project its owner may have deleted it before it was ever used.
+    """
+    if owner is None or not is_missing(owner):
+        return ""
+    text = f"{owner} has no env.py"
+    if _current(connection, OWNER_VERSION_TABLE):
+        why = "the database was migrated by that history"
+    elif not (owner.parent / "pyproject.toml").is_file():
+        why = "the service is installed outside its project"
+    else:
+        _say(logging.WARNING, f"{text}: the tables of your own are not looked after")
+        return ""
+    text += f", and {why}. Bring the folder there, or say migrations=None in main.py if none is"
+    _say(logging.ERROR, text)
+    return text
+
+
+@cache
+def _say(level: int, text: str) -> None:
+    """Once in a process: /readyz asks every few seconds."""
+    log.log(level, "%s", text)
 
 
 def migrate(database_url: str, owner: Path | None) -> list[str]:
@@ -40,6 +76,8 @@ def migrate(database_url: str, owner: Path | None) -> list[str]:
     On SQLite both histories are one transaction, on PostgreSQL one each.
     """
     with _sole_connection(database_url) as connection:
+        if reason := lost(connection, owner):
+            raise StartRefused(f"{reason}. Nothing was changed.")
         before = _applied(connection, owner)
         for _, folder in histories(owner):
             config = Config()
@@ -50,11 +88,13 @@ def migrate(database_url: str, owner: Path | None) -> list[str]:
 
 
 def unmigrated(connection: Connection, owner: Path | None) -> bool:
-    """Whether a migration that this code knows is missing in this database.
+    """Whether a migration that this code knows, or should, is missing in this database.
 
     A database that knows more is no hindrance: while a deployment rolls, the version before
     goes on serving what the new one has migrated.
     """
+    if lost(connection, owner):
+        return True
     for version_table, folder in histories(owner):
         scripts = ScriptDirectory(str(folder))
         known = {script.revision for script in scripts.walk_revisions()}

@@ -32,7 +32,7 @@ def client_address(connection: HTTPConnection, trusted: Sequence[Network]) -> st
     address = connection.client.host if connection.client else ""
     sent = ",".join(connection.headers.getlist("x-forwarded-for")).split(",")
     hops = [hop for entry in sent if (hop := entry.strip())]
-    while _is_trusted(address, trusted) and hops:
+    while is_trusted(address, trusted) and hops:
         parsed = _entry(hops.pop())
         if parsed is None:
             _say_unreadable()
@@ -60,7 +60,8 @@ def _entry(text: str) -> IPv4Address | IPv6Address | None:
     return _parse(found["six"] or found["four"])
 
 
-def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+    """Whether it lies in a network of `TRUSTED_PROXIES`."""
     parsed = _parse(address)
     return parsed is not None and any(parsed in network for network in trusted)
 

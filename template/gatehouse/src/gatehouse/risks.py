@@ -11,7 +11,10 @@ from uuid import UUID
 
 from gatehouse.core_files import CORE, changed_files, release, waiting
 from gatehouse.key_file import open_to_others
-from gatehouse.settings import Settings
+from gatehouse.migrating import is_missing
+from gatehouse.proxies import is_trusted
+from gatehouse.settings import TERMINAL, Settings
+from gatehouse.smtp import reach
 
 if TYPE_CHECKING:
     from gatehouse.commands import Service
@@ -41,6 +44,7 @@ class Seen:
     lookalikes: Sequence[UUID] = ()  # accounts whose address holds what cannot be seen
     sends_mail: bool = False  # by a hook of its own
     online: bool = False  # whether the template's repository may be asked
+    clients: frozenset[str] = frozenset()  # whose requests left an event during the last day
 
 
 Findings = Iterator[Finding]
@@ -120,6 +124,37 @@ def _mail(seen: Seen) -> Findings:
         )
 
 
+def _mail_server(seen: Seen) -> Findings:
+    url = seen.settings.smtp_url if seen.settings and not seen.sends_mail else ""
+    if url and url != TERMINAL and (why := reach(url)):
+        yield Finding(
+            f"SMTP_URL leads to no server that takes mail from here: {why}.",
+            "see that it runs and can be reached, and that its certificate is for the name in "
+            "SMTP_URL; an authority of your own is named in SSL_CERT_FILE.",
+        )
+
+
+def _migrations(seen: Seen) -> Findings:
+    if is_missing(seen.service.migrations) and not seen.database:
+        yield Finding(
+            f"{seen.service.migrations} has no env.py: nothing looks after your own tables.",
+            "bring the folder there; if there is none, say migrations=None in main.py.",
+            is_note=True,
+        )
+
+
+def _clients(seen: Seen) -> Findings:
+    trusted = seen.settings.trusted_proxies if seen.settings else ()
+    if seen.clients and all(is_trusted(client, trusted) for client in seen.clients):
+        yield Finding(
+            "Every client of the last day had the address of a trusted proxy: if its "
+            "X-Forwarded-For is missing or cannot be read, all its clients count as one.",
+            "let each proxy send the client's address in X-Forwarded-For, with a port or without; "
+            "name only proxies in TRUSTED_PROXIES.",
+            is_note=True,
+        )
+
+
 def _core_files(_: Seen) -> Findings:
     if changed := list(changed_files(CORE)):
         yield Finding(
@@ -163,6 +198,9 @@ ANYWHERE = {
     "administrators": _administrators,
     "lookalikes": _lookalikes,
     "mail": _mail,
+    "mail-server": _mail_server,
+    "migrations": _migrations,
+    "clients": _clients,
     "core-files": _core_files,
     "release": _release,
 }
