@@ -150,9 +150,7 @@ def _sole_connection(database_url: str) -> Iterator[Connection]:
     """A connection that no other migrating process holds at the same time."""
     # SQLite changes a table by making it anew; with foreign keys on, dropping the old one
     # would delete the rows that refer to it.
-    engine = create_database_engine(
-        database_url, foreign_keys=False, lock_wait=LOCK_WAIT, statement_limit=0
-    )
+    engine = create_database_engine(database_url, foreign_keys=False, lock_wait=LOCK_WAIT)
     engine = engine.execution_options(gatehouse_write=True)
     try:
         with engine.connect() as connection:
@@ -162,11 +160,15 @@ def _sole_connection(database_url: str) -> Iterator[Connection]:
                     if connection.exec_driver_sql("PRAGMA foreign_key_check").first():
                         raise RuntimeError("a migration left rows that refer to nothing")
                 return
-            # Of a transaction, on a connection of its own: behind a pooler a session's lock would
-            # stay with a connection that is lent to others, and never be given back.
-            with engine.connect() as waiting, waiting.begin():
-                waiting.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+            connection.execute(text("SET statement_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
+            connection.commit()
+            try:
                 yield connection
+                connection.commit()
+            finally:
+                connection.rollback()
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
                 connection.commit()
     finally:
         engine.dispose()
