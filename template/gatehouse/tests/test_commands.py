@@ -17,7 +17,7 @@ import pytest
 import time_machine
 from sqlmodel import col, select
 
-from gatehouse import passwords, utc_now
+from gatehouse import commands, passwords, utc_now
 from gatehouse.keys import read_keys
 from gatehouse.one_time import issue
 from gatehouse.refusal import StartRefused

@@ -19,6 +19,7 @@ from gatehouse import Database as DatabaseOf
 from gatehouse import public, utc_now
 from gatehouse.database import Database, create_database_engine
 from gatehouse.migrating import CORE_MIGRATIONS, histories, migrate, unmigrated
+from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.tables import CORE_TABLES, LoginSession, User
 from gatehouse.testing import CreateUser, SignIn
