@@ -82,6 +82,7 @@ def upgrade() -> None:
             "sealed_successor IS NOT NULL",
         ),
         ("ix_gatehouse_audit_event_named", "gatehouse_audit_event", "time", "ip <> ''"),
+        ("ix_gatehouse_user_admin", "gatehouse_user", "role", "role = 'admin'"),
     ):
         only = sa.text(where)
         op.create_index(name, table, [column], sqlite_where=only, postgresql_where=only)
@@ -89,6 +90,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     for name, table in (
+        ("ix_gatehouse_user_admin", "gatehouse_user"),
         ("ix_gatehouse_audit_event_named", "gatehouse_audit_event"),
         ("ix_gatehouse_refresh_token_sealed", "gatehouse_refresh_token"),
         ("ix_gatehouse_ended_session_position", "gatehouse_ended_session"),
