@@ -223,7 +223,7 @@ class Errand(_Quiet, table=True):
     kind: str
     email: str
     email_key: str = Field(index=True)
-    user_id: UUID | None = None
+    user_id: UUID | None = Field(default=None, index=True)
     password_hash: str | None = None
     ip: str
     user_agent: str

@@ -1,5 +1,7 @@
 """Security stamps, pending registrations, actors, and indexes for what grows."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -8,7 +10,7 @@ down_revision = "gatehouse_0003"
 branch_labels = None
 depends_on = None
 
-COLUMNS = {
+COLUMNS: dict[str, list[sa.Column[Any]]] = {
     "gatehouse_user": [sa.Column("stamp", sa.Integer(), nullable=False, server_default="0")],
     "gatehouse_login_session": [
         sa.Column("stamp", sa.Integer(), nullable=False, server_default="0"),
@@ -73,8 +75,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_gatehouse_login_session_last_used_at", "gatehouse_login_session", ["last_used_at"]
     )
+    op.create_index("ix_gatehouse_errand_user_id", "gatehouse_errand", ["user_id"])
     op.create_index("ix_gatehouse_ended_session_position", "gatehouse_ended_session", ["position"])
-    for name, table, column, where in (
+    for name, table, indexed, where in (
         (
             "ix_gatehouse_refresh_token_sealed",
             "gatehouse_refresh_token",
@@ -85,7 +88,7 @@ def upgrade() -> None:
         ("ix_gatehouse_user_admin", "gatehouse_user", "role", "role = 'admin'"),
     ):
         only = sa.text(where)
-        op.create_index(name, table, [column], sqlite_where=only, postgresql_where=only)
+        op.create_index(name, table, [indexed], sqlite_where=only, postgresql_where=only)
 
 
 def downgrade() -> None:
@@ -94,6 +97,7 @@ def downgrade() -> None:
         ("ix_gatehouse_audit_event_named", "gatehouse_audit_event"),
         ("ix_gatehouse_refresh_token_sealed", "gatehouse_refresh_token"),
         ("ix_gatehouse_ended_session_position", "gatehouse_ended_session"),
+        ("ix_gatehouse_errand_user_id", "gatehouse_errand"),
         ("ix_gatehouse_login_session_last_used_at", "gatehouse_login_session"),
         ("ix_gatehouse_user_created_at_id", "gatehouse_user"),
     ):
