@@ -81,7 +81,8 @@ def _kinds(idle: timedelta) -> Iterator[tuple[Select[Any], Any]]:
 
 
 def _rows(session: Session, statement: Any) -> int:
-    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
+    plain = {"synchronize_session": False}  # no rows are held here that would have to follow
+    return int(session.execute(statement, execution_options=plain).rowcount)  # type: ignore[attr-defined]
 
 
 class Timer:
