@@ -269,7 +269,8 @@ What grows with the years, at 0.4.0 and here: the same rows, the same run, media
 - **Cleaning**, of nothing that is over: on SQLite as long as it would hold the write lock (this
   version looks first, and takes none where there is nothing), on PostgreSQL its longest statement.
 - **A page** of `GET /users`: 50 accounts, the query and its rows.
-- **The migration** from 0.4.0 with these rows. It holds up writers meanwhile.
+- **The migration** from 0.4.0 with these rows, in memory: a disk takes longer. Meanwhile writers
+  wait, on PostgreSQL readers too.
 
 No statement of the core scans these tables: a test of the core explains each that its suite runs
 (`template/gatehouse/tests/explained.py`). Run it yourself: `nox -s growth`.
