@@ -272,8 +272,10 @@ What grows with the years, at 0.4.0 and here: the same rows, the same run, media
 - **The migration** from 0.4.0 with these rows, in memory: a disk takes longer. Meanwhile writers
   wait, on PostgreSQL readers too.
 
-No statement of the core scans these tables: a test of the core explains each that its suite runs
-(`template/gatehouse/tests/explained.py`). Run it yourself: `nox -s growth`.
+A test of the core explains each statement that its suite runs, and none may scan what grows but
+those that are named as meant to (`template/gatehouse/tests/explained.py`).
+
+Run it yourself: `nox -s growth`.
 """
 
 
