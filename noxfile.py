@@ -233,6 +233,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def growth(session: nox.Session) -> None:
+    """A million of each: cleaning and pages, at 0.4.0 and here. `-- --help` lists options."""
+    session.install("-e", f"{CORE}[testing]")
+    session.run("python", "-m", "benchmarks.growth", *session.posargs, env=OWN_ENVIRONMENT)
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """The docs page in a real Chromium. Says so where there is none."""
     install(session, "browser")

@@ -22,7 +22,8 @@ class Row:
 
     @property
     def cells(self) -> list[str]:
-        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
+        digits = 2 if self.ratio is None or self.ratio >= 0.1 else 4
+        ratio = "" if self.ratio is None else f"{self.ratio:.{digits}f}"
         verdict = {None: "", True: "met", False: "MISSED"}[self.met]
         return [self.name, self.reference, self.ours, ratio, self.target, verdict]
 
@@ -54,7 +55,7 @@ HOW = """
   uvicorn only, no database, no password hashing.
 - **Render**: `copier copy --defaults` of a clone, against `copier --version`.
 
-Run it yourself: `nox -s bench`.
+Run it yourself: `nox -s bench`. What a million rows cost is in [growth.md](growth.md).
 """
 
 

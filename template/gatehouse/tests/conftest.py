@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import pytest
+from explained import explained
 
 from gatehouse import commands, keys
 from gatehouse.refusal import StartRefused
@@ -61,6 +62,16 @@ def forge(core: Gatehouse, auth_key: str, sign_in: SignIn) -> Forge:
         return f"{first}.{second}.{b64(hmac.digest(secret, signed, digest))}"
 
     return make
+
+
+@pytest.fixture(scope="session")
+def database_url(pytestconfig: pytest.Config, database_url: str) -> Iterator[str]:
+    """The database of the tests; where the core is developed, no statement may scan it."""
+    if pytestconfig.inipath is None or pytestconfig.inipath.name != "in_place.ini":
+        yield database_url
+        return
+    with explained(database_url):
+        yield database_url
 
 
 @pytest.fixture

@@ -78,6 +78,28 @@ def test_the_migrations_make_the_tables_that_the_code_describes(
     engine.dispose()
 
 
+def test_indexes_that_were_made_before_their_migration_are_taken_as_they_are(
+    core: Gatehouse, fresh_url: str
+) -> None:
+    """As UPGRADING says: on PostgreSQL they can be made while the service writes on."""
+    config = Config()
+    config.set_main_option("script_location", str(CORE_MIGRATIONS))
+    engine = create_database_engine(fresh_url)
+    with engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "gatehouse_0003")
+    how = "CONCURRENTLY" if engine.dialect.name == "postgresql" else ""
+    name = "ix_gatehouse_login_session_last_used_at"
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        made = f"CREATE INDEX {how} {name} ON gatehouse_login_session (last_used_at)"
+        connection.execute(text(made))
+    assert "gatehouse_0004" in migrate(fresh_url, core.migrations)
+    assert name in {
+        index["name"] for index in inspect(engine).get_indexes("gatehouse_login_session")
+    }
+    engine.dispose()
+
+
 def test_an_unmigrated_database_is_not_ready(core: Gatehouse, fresh_url: str) -> None:
     engine = create_database_engine(fresh_url)
     with engine.connect() as connection:

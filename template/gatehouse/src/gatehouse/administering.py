@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 from gatehouse import sessions, stamps, users
 from gatehouse.addresses import BadAddress
 from gatehouse.audit import COMMAND, record
-from gatehouse.cleaning import clean
+from gatehouse.cleaning import clean_some
 from gatehouse.refusal import StartRefused
 from gatehouse.serving import load
 from gatehouse.state import Gatehouse
@@ -90,8 +90,7 @@ def cleanup(service: "Service", _: argparse.Namespace) -> int:
     core: Gatehouse = load(service).state.gatehouse
     total = 0
     while True:
-        with core.database.write() as session:
-            done = clean(session, core.lives.idle)
+        done = clean_some(core.database, core.lives.idle)
         total += done
         if not done:
             break

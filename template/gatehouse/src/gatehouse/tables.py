@@ -63,7 +63,15 @@ class User(_Quiet, table=True):
     """
 
     __tablename__ = "gatehouse_user"
-    __table_args__ = (Index("ix_gatehouse_user_created_at_id", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_gatehouse_user_created_at_id", "created_at", "id"),
+        Index(
+            "ix_gatehouse_user_admin",
+            "role",
+            sqlite_where=text("role = 'admin'"),
+            postgresql_where=text("role = 'admin'"),
+        ),
+    )
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     email: str
@@ -233,7 +241,7 @@ class Errand(_Quiet, table=True):
     kind: str
     email: str
     email_key: str = Field(index=True)
-    user_id: UUID | None = None
+    user_id: UUID | None = Field(default=None, index=True)
     password_hash: str | None = None
     ip: str
     user_agent: str

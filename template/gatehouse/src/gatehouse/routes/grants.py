@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from gatehouse import addresses, sessions, users
 from gatehouse.audit import Origin, origin_of, record
-from gatehouse.cleaning import clean
+from gatehouse.cleaning import clean_some
 from gatehouse.problems import OAuthError
 from gatehouse.proving import WrongPassword, note_failure, prove_password
 from gatehouse.recovery import tell
@@ -185,7 +185,6 @@ def _end_reused(core: Gatehouse, origin: Origin, reused: ReusedRefreshToken) -> 
 def _clean(core: Gatehouse) -> None:
     """Some of what is over, on the way. What goes wrong here is no business of the client's."""
     try:
-        with core.database.write() as session:
-            clean(session, core.lives.idle)
+        clean_some(core.database, core.lives.idle)
     except SQLAlchemyError as error:
         log.warning("expired rows were not deleted: %s", type(error).__name__)

@@ -71,29 +71,40 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False, index=True),
     )
-    op.create_index("ix_gatehouse_user_created_at_id", "gatehouse_user", ["created_at", "id"])
-    op.create_index(
-        "ix_gatehouse_login_session_last_used_at", "gatehouse_login_session", ["last_used_at"]
-    )
     op.create_index("ix_gatehouse_ended_session_position", "gatehouse_ended_session", ["position"])
-    for name, table, key, where in (
+    # Those that take long where there are many rows may be there: UPGRADING says how to make them
+    # on PostgreSQL before, while the service writes on.
+    for name, table, indexed, where in (
+        ("ix_gatehouse_user_created_at_id", "gatehouse_user", ["created_at", "id"], None),
+        ("ix_gatehouse_user_admin", "gatehouse_user", ["role"], "role = 'admin'"),
+        (
+            "ix_gatehouse_login_session_last_used_at",
+            "gatehouse_login_session",
+            ["last_used_at"],
+            None,
+        ),
         (
             "ix_gatehouse_refresh_token_sealed",
             "gatehouse_refresh_token",
-            "retired_at",
+            ["retired_at"],
             "sealed_successor IS NOT NULL",
         ),
-        ("ix_gatehouse_audit_event_named", "gatehouse_audit_event", "time", "ip <> ''"),
+        ("ix_gatehouse_audit_event_named", "gatehouse_audit_event", ["time"], "ip <> ''"),
+        ("ix_gatehouse_errand_user_id", "gatehouse_errand", ["user_id"], None),
     ):
-        only = sa.text(where)
-        op.create_index(name, table, [key], sqlite_where=only, postgresql_where=only)
+        only = None if where is None else sa.text(where)
+        op.create_index(
+            name, table, indexed, if_not_exists=True, sqlite_where=only, postgresql_where=only
+        )
 
 
 def downgrade() -> None:
     for name, table in (
+        ("ix_gatehouse_user_admin", "gatehouse_user"),
         ("ix_gatehouse_audit_event_named", "gatehouse_audit_event"),
         ("ix_gatehouse_refresh_token_sealed", "gatehouse_refresh_token"),
         ("ix_gatehouse_ended_session_position", "gatehouse_ended_session"),
+        ("ix_gatehouse_errand_user_id", "gatehouse_errand"),
         ("ix_gatehouse_login_session_last_used_at", "gatehouse_login_session"),
         ("ix_gatehouse_user_created_at_id", "gatehouse_user"),
     ):
