@@ -131,7 +131,7 @@ def core(session: nox.Session, database: str) -> None:
 @nox.session
 def template(session: nox.Session) -> None:
     """The tests of the template: rendering, ownership, trust, quality of what is rendered."""
-    install(session, "template")
+    install(session, "template", "postgresql")
     session.install("-e", f"{CORE}[testing]")
     others = [f"--ignore=tests/{name}" for name in ("browser", "matrix", MUTATIONS)]
     fast = ("-m", "not slow", "-n", "auto")

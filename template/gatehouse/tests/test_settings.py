@@ -1,8 +1,8 @@
 """Settings: what is unsafe is refused in one line that names the variable and not the value."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
 
 import pytest
 from fastapi import FastAPI
@@ -214,6 +214,6 @@ def test_a_proxy_that_cannot_be_read_is_said_once_a_minute_without_its_words(
         ask("10.0.0.1", MARKER)
     assert caplog.text.count("X-Forwarded-For") == 1
     assert MARKER not in caplog.text
-    monkeypatch.setattr(proxies, "_said", monotonic() - proxies.AGAIN)
+    monkeypatch.setattr(proxies, "_said", time.monotonic() - proxies.AGAIN)
     ask("10.0.0.1", MARKER)
     assert caplog.text.count("X-Forwarded-For") == 2

@@ -50,17 +50,16 @@ def lost(connection: Connection, owner: Path | None) -> str:
     """
     if owner is None or not is_missing(owner):
         return ""
-    text = f"{owner} has no env.py"
     if _current(connection, OWNER_VERSION_TABLE):
         why = "the database was migrated by that history"
     elif not (owner.parent / "pyproject.toml").is_file():
         why = "the service is installed outside its project"
     else:
-        _say(logging.WARNING, f"{text}: the tables of your own are not looked after")
         return ""
-    text += f", and {why}. Bring the folder there, or say migrations=None in main.py if none is"
-    _say(logging.ERROR, text)
-    return text
+    return (
+        f"{owner} has no env.py, and {why}. Bring the folder there, "
+        "or say migrations=None in main.py if there is none"
+    )
 
 
 @cache
@@ -93,8 +92,11 @@ def unmigrated(connection: Connection, owner: Path | None) -> bool:
     A database that knows more is no hindrance: while a deployment rolls, the version before
     goes on serving what the new one has migrated.
     """
-    if lost(connection, owner):
+    if reason := lost(connection, owner):
+        _say(logging.ERROR, reason)
         return True
+    if is_missing(owner):
+        _say(logging.WARNING, f"{owner} has no env.py: nothing looks after your own tables")
     for version_table, folder in histories(owner):
         scripts = ScriptDirectory(str(folder))
         known = {script.revision for script in scripts.walk_revisions()}
