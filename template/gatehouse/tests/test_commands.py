@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import pytest
 import time_machine
+from sqlalchemy.exc import OperationalError
 from sqlmodel import col, select
 
 from gatehouse import commands, passwords, utc_now
@@ -194,8 +195,43 @@ def test_a_database_that_is_away_is_one_line_without_its_address(
     assert run("migrate") == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "DATABASE_URL" in line
+    assert "Connection refused" in line
     assert "s3cret-marker" not in line
     assert "127.0.0.1" not in line
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "told"),
+    [
+        (
+            "postgresql://bob:s3cret@db.example.com/shop",
+            'connection failed: connection to server at "192.0.2.1", port 5432 failed: '
+            'FATAL:  password authentication failed for user "bob"\nmore',
+            'FATAL:  password authentication failed for user "…"',
+        ),
+        (
+            "postgresql://bob:s3cret@db.example.com/shop",
+            'connection failed: connection to server at "192.0.2.1", port 5432 failed: '
+            "FATAL:  unsupported startup parameter: options=-c statement_timeout=10000",
+            "FATAL:  unsupported startup parameter: options=-c statement_timeout=10000",
+        ),
+        ("postgresql://bob:s3cret@db/shop", "FATAL: s3cret is no good", ""),
+        ("postgresql://bob:p@ss/w", "failed to resolve host 'ss': Name or service not known", ""),
+        ("postgresql://bob:%73ecret@db/shop", "no: secret", ""),
+        ("postgresql://db/shop?password=s3cret", "no: s3cret", ""),
+        ("postgresql://db/shop", "timeout expired", "timeout expired"),
+        ("postgresql://db/shop", "", ""),
+    ],
+)
+def test_what_a_server_said_is_told_when_it_holds_nothing_of_the_url(
+    url: str, said: str, told: str
+) -> None:
+    error = OperationalError(None, None, Exception(said))
+    line = commands.in_words(error, url, "sample")
+    assert (told in line) if told else ("Reason" not in line)
+    for part in ("s3cret", "secret", "192.0.2.1", "bob", "example", "ss'"):
+        assert part not in line
+    assert "\n" not in line
 
 
 def test_a_migration_that_fails_says_why_and_leaves_nothing(

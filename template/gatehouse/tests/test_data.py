@@ -126,9 +126,48 @@ def test_a_new_sqlite_file_is_its_owner_s_alone(tmp_path: Path) -> None:
 def test_what_the_url_says_of_postgresql_goes_first() -> None:
     url = "postgresql+psycopg://127.0.0.1/x?options=-csearch_path%3Downer&connect_timeout=9"
     query = create_database_engine(url).url.query
-    assert query["options"] == "-c statement_timeout=10000 -csearch_path=owner"
+    assert query["options"] == "-csearch_path=owner"
     assert query["connect_timeout"] == "9"
     assert query["tcp_user_timeout"] == "10000"
+    assert "options" not in create_database_engine("postgresql+psycopg://127.0.0.1/x").url.query
+
+
+@pytest.mark.parametrize("given", ["many", "-1", "1.5", "1&prepare_threshold=2"])
+def test_a_number_in_the_url_that_is_none_refuses_the_start(given: str) -> None:
+    with pytest.raises(StartRefused, match="prepare_threshold"):
+        create_database_engine(f"postgresql+psycopg://127.0.0.1/x?prepare_threshold={given}")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("options", "limit", "threshold"),
+    [
+        ("", "10s", None),
+        ("prepare_threshold=0", "10s", None),  # as the driver of Java and others mean it
+        ("prepare_threshold=7", "10s", 7),
+        ("options=-c%20statement_timeout%3D3s", "3s", None),
+        ("options=-csearch_path%3Dpublic", "10s", None),
+    ],
+)
+def test_a_statement_has_a_limit_in_every_transaction(
+    core: Gatehouse, options: str, limit: str, threshold: int | None
+) -> None:
+    if core.database.engine.dialect.name == "sqlite":
+        pytest.skip("needs PostgreSQL: SQLite has no such limit")
+    url = core.database.engine.url.render_as_string(hide_password=False)
+    database = Database(f"{url}{'&' if '?' in url else '?'}{options}")
+    plain = database.engine.connect
+    for isolation in (None, "SERIALIZABLE", "AUTOCOMMIT", None):
+        level = {"isolation_level": isolation} if isolation else {}
+        for _ in range(7):  # so often that a driver prepares it
+            with plain().execution_options(**level) as connection:
+                shown = connection.execute(text("SHOW statement_timeout")).scalar_one()
+                driver: Any = connection.connection.driver_connection
+                assert driver.prepare_threshold == threshold
+                assert isolation == "AUTOCOMMIT" or shown == limit
+                read = connection.execute(text("SHOW transaction_isolation")).scalar_one()
+                assert read == ("serializable" if isolation == "SERIALIZABLE" else "read committed")
+    database.close()
 
 
 def test_a_history_that_was_deleted_in_its_project_is_no_hindrance_and_is_said(

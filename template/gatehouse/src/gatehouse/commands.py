@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alembic.util import CommandError
+from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gatehouse import (
@@ -65,7 +67,7 @@ def run(
             code = handler(service, asked)
         sys.stdout.flush()
     except SQLAlchemyError as error:
-        raise StartRefused(_in_words(error, service)) from None
+        raise StartRefused(in_words(error, _url(service), service.command)) from None
     except CommandError as error:
         raise StartRefused(f"The migrations cannot be applied: {error}") from None
     except KeyboardInterrupt:
@@ -76,15 +78,48 @@ def run(
     sys.exit(code)
 
 
-def _in_words(error: SQLAlchemyError, service: Service) -> str:
-    """What to tell an operator. A driver's message about a connection may hold its address."""
+def _url(service: Service) -> str:
+    try:
+        return service.settings().database_url
+    except StartRefused:
+        return ""
+
+
+def in_words(error: SQLAlchemyError, url: str, command: str) -> str:
+    """What to tell an operator of a failure at the database of this URL."""
     kind = type(error).__name__
+    said = str(getattr(error, "orig", "") or "").splitlines()
     reached = isinstance(error, DBAPIError) and error.statement is not None
-    if reached and (lines := str(getattr(error, "orig", "")).splitlines()):
-        return f"The database refused a statement ({kind}): {lines[0]}"
+    if reached and said:
+        return f"The database refused a statement ({kind}): {said[0]}"
+    reason = _harmless(said[0], url) if said else ""
     return (
         f"The database at DATABASE_URL does not answer as it should ({kind}). "
-        f"Is it running, and migrated with: {service.command} migrate"
+        + (f"Reason: {reason}. " if reason else "")
+        + f"Is it running, and migrated with: {command} migrate"
+    )
+
+
+_BEFORE = re.compile(r"^(connection (failed|is bad): )?(connection to server .*? failed: )?")
+
+
+def _harmless(line: str, url: str) -> str:
+    """The reason that a server or the driver gave, without the address; empty if it tells more.
+
+    A password that was not escaped is taken for a host's name, so no part of the URL is told.
+    """
+    if not url:
+        return ""
+    parts = make_url(url)
+    line = _BEFORE.sub("", line).strip().removesuffix(".")
+    names = (parts.username, parts.host, parts.database)
+    for name in filter(None, names):
+        line = line.replace(f'"{name}"', '"…"')
+    words = [text for text in (*names, *parts.query.values()) if text and isinstance(text, str)]
+    if parts.password and str(parts.password) in line:
+        return ""
+    return (
+        "" if any(re.search(rf"(?<!\w){re.escape(text)}(?!\w)", line) for text in words) else line
     )
 
 

@@ -1,6 +1,7 @@
 """Two histories of migrations, the core's and yours, each with a version table of its own."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -24,6 +25,7 @@ CORE_MIGRATIONS = Path(__file__).parent / "migrations"
 CORE_VERSION_TABLE = "gatehouse_version"
 OWNER_VERSION_TABLE = "alembic_version"
 LOCK_KEY = 0x6761_7465  # any fixed number: what two migrating processes wait for each other on
+LOCK_PAUSE = 0.2  # seconds between two looks whether the first `migrate` is done, on PostgreSQL
 LOCK_WAIT = 60  # seconds that a second `migrate` waits for the first on SQLite
 
 History = tuple[str, Path]
@@ -152,7 +154,9 @@ def _sole_connection(database_url: str) -> Iterator[Connection]:
     """A connection that no other migrating process holds at the same time."""
     # SQLite changes a table by making it anew; with foreign keys on, dropping the old one
     # would delete the rows that refer to it.
-    engine = create_database_engine(database_url, foreign_keys=False, lock_wait=LOCK_WAIT)
+    engine = create_database_engine(
+        database_url, foreign_keys=False, lock_wait=LOCK_WAIT, statement_limit=0
+    )
     engine = engine.execution_options(gatehouse_write=True)
     try:
         with engine.connect() as connection:
@@ -162,15 +166,16 @@ def _sole_connection(database_url: str) -> Iterator[Connection]:
                     if connection.exec_driver_sql("PRAGMA foreign_key_check").first():
                         raise RuntimeError("a migration left rows that refer to nothing")
                 return
-            connection.execute(text("SET statement_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
-            connection.commit()
-            try:
+            # Of a transaction, on a connection of its own: behind a pooler a session's lock would
+            # stay with a connection that is lent to others, and never be given back.
+            with engine.connect() as holding:
+                # Asked for again and again: who waited in a transaction would keep a connection
+                # of the pooler's that the one who works needs.
+                lock = text("SELECT pg_try_advisory_xact_lock(:key)")
+                while not holding.execute(lock, {"key": LOCK_KEY}).scalar_one():
+                    holding.rollback()
+                    time.sleep(LOCK_PAUSE)
                 yield connection
-                connection.commit()
-            finally:
-                connection.rollback()
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
                 connection.commit()
     finally:
         engine.dispose()
