@@ -102,13 +102,13 @@ def carry_one(releases: Releases, old: str, new: str) -> str:
     target = Path(new)
     here = target.read_bytes() if target.is_file() else None
     merged, clashes = merge(mine, base, theirs)
-    if here == merged:
-        return ""  # carried before
-    if here not in (theirs, None):
+    if here not in (theirs, merged, None):
         return f"Conflict: {new} was there before. Bring your edit of {old} over by hand."
+    settle(releases, old)
+    if here == merged != theirs:
+        return ""  # carried before
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(merged)
-    settle(releases, old)
     if clashes:
         put_stages(new, base, mine, theirs)
         return f"Conflict: your edit of {old} meets changes in {new}, where that file is now."
