@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import safe_render
 from rendering import REPOSITORY, commit_all, files_of, git, render, replace, run_copier
 
 NEXT = "99.0.0"
@@ -112,10 +113,9 @@ def note_of_the_owner(inside: Path, script: str) -> None:
     put(inside / "gatehouse/dropped.txt", "gatehouse/check_update.py\n")
 
 
-def tasks_where_the_template_is_trusted(inside: Path, script: str) -> None:
+def task_where_the_template_is_trusted(inside: Path, script: str) -> None:
     with (inside.parent / "copier.yml").open("a") as settings:
         settings.write(f"\n_tasks:\n  - {script.splitlines()[1]}\n")
-    put(inside / "uv.toml", "# Tasks alone are skipped.\n")
 
 
 ALL = [
@@ -136,7 +136,7 @@ ALL = [
     configuration_of_pytest,
     path_upwards,
     note_of_the_owner,
-    tasks_where_the_template_is_trusted,
+    task_where_the_template_is_trusted,
 ]
 
 
@@ -189,6 +189,41 @@ def test_a_hostile_release_is_refused_and_nothing_of_it_runs(case: Case, hostile
     assert git(case.service, "status", "--porcelain", "--ignored") == ""
 
 
+def test_a_migration_does_not_run_where_the_template_is_trusted(case: Case) -> None:
+    def hostile(inside: Path, script: str) -> None:
+        with (inside.parent / "copier.yml").open("a") as settings:
+            settings.write(f"\n_migrations:\n  - {script.splitlines()[1]}\n")
+
+    case.release(hostile)
+    done = case.update()
+    assert done.returncode == 1
+    assert "unsafe feature: migrations" in done.stderr
+    assert not case.ran.exists()
+    assert git(case.service, "status", "--porcelain") == ""
+
+
+def test_copiers_git_runs_no_hook_and_no_monitor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the folder, of a template of repositories, and whatever was given this way before."""
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.name")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "Before")
+    folder = tmp_path / "folder"
+    script = SCRIPT.format(ran=tmp_path / "ran")
+    for name in ("pre-commit", "post-index-change"):
+        put(tmp_path / "patterns/hooks" / name, script, run=True)
+    git(tmp_path, "init", "-q", f"--template={tmp_path / 'patterns'}", str(folder))
+    git(folder, "config", "core.fsmonitor", str(tmp_path / "patterns/hooks/pre-commit"))
+    (folder / "a").touch()
+    with safe_render.environment() as variables:
+        variables["GIT_COMMITTER_EMAIL"] = variables["GIT_AUTHOR_EMAIL"] = "a@example.com"
+        for command in (["status"], ["add", "a"], ["commit", "--quiet", "--message=x"]):
+            subprocess.run(["git", *command], cwd=folder, env=variables, check=True)
+    assert git(folder, "log", "--format=%an").strip() == "Before"
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_harmless_release_is_taken(case: Case) -> None:
     """Else the test above would show nothing."""
     case.release(lambda inside, script: put(inside / "gatehouse/new.py", '"""New."""\n'))
@@ -208,6 +243,7 @@ def test_plain_copier_runs_what_such_a_release_brings(case: Case) -> None:
 @pytest.mark.parametrize("hostile", [git_hook, workflow_of_its_own, settings_of_uv])
 def test_what_the_first_look_does_not_see_is_not_written(case: Case, hostile: Hostile) -> None:
     """A name can depend on the folder that is rendered to; Copier's own exclusion cannot."""
+    hooks = files_of(case.service / ".git/hooks")
     case.release(hostile)
     seen = "{% if 'plain' not in (_copier_conf.src_path | string) %}%s{% endif %}"
     for path in sorted((case.template / "template").iterdir()):
@@ -224,6 +260,7 @@ def test_what_the_first_look_does_not_see_is_not_written(case: Case, hostile: Ho
     assert done.returncode == 0, done.stdout + done.stderr
     assert not case.ran.exists()
     assert git(case.service, "status", "--porcelain").split() == ["M", ".copier-answers.yml"]
+    assert files_of(case.service / ".git/hooks") == hooks
 
 
 def test_a_release_that_takes_the_owners_files_does_not_get_them(case: Case) -> None:

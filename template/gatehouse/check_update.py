@@ -71,7 +71,7 @@ def owed() -> list[str]:
 def update(reference: str | None) -> int:
     before = Path(ANSWERS).read_text("utf-8")
     commit = safe_render.check(stored(before, "_src_path"), reference, before)
-    command = [*safe_render.copier(), "update", "--defaults", "--skip-tasks"]
+    command = [*safe_render.copier(), "update", "--defaults"]
     command += [*safe_render.excludes(entries(OWNED)), f"--vcs-ref={commit}"]
     with safe_render.environment() as variables:
         if subprocess.run(command, env=variables).returncode:  # noqa: S603

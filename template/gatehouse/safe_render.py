@@ -135,7 +135,7 @@ def check(source: str, reference: str | None, answers: str) -> str:
         data = Path(folder, "answers.yml")
         kept = re.sub(r"^[_#].*\n(?:[ \t]+.*\n)*", "", answers, flags=re.MULTILINE)
         data.write_text(kept or "{}\n", "utf-8")
-        command = [*copier(), "copy", "--defaults", "--quiet", "--skip-tasks"]
+        command = [*copier(), "copy", "--defaults", "--quiet"]
         command += [f"--data-file={data}", str(plain), str(service)]
         with environment() as variables:
             # Copier asks git about the folder that it writes to. A release that brings a
