@@ -109,7 +109,7 @@ def types(session: nox.Session) -> None:
     session.install("-e", f"{CORE}[testing]")
     with session.chdir(CORE):
         session.run("mypy")
-        session.run("mypy", "check_update.py", "template_releases.py")
+        session.run("mypy", "check_update.py", "template_releases.py", "safe_render.py", "carry.py")
         session.run("mypy", "tests")
     session.run("mypy", "noxfile.py", "hooks", "benchmarks", "tests", "--exclude=tests/browser")
     session.run("mypy", "tests/browser")

@@ -1,11 +1,22 @@
 """`copier copy` as a user types it: nothing to trust, and it works from and into anywhere."""
 
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+import safe_render
 import yaml
-from rendering import VERSION, configuration, files_of, git, run_copier
+from jinja2 import Template
+from rendering import (
+    REPOSITORY,
+    VERSION,
+    commit_all,
+    configuration,
+    files_of,
+    git,
+    run_copier,
+)
 
 
 def test_nothing_in_the_template_needs_trust() -> None:
@@ -14,8 +25,71 @@ def test_nothing_in_the_template_needs_trust() -> None:
 
 
 def test_copier_itself_must_have_its_known_holes_closed() -> None:
-    version = tuple(map(int, configuration()["_min_copier_version"].split(".")))
-    assert version >= (9, 15, 2)
+    floor = configuration()["_min_copier_version"]
+    assert tuple(map(int, floor.split("."))) >= (9, 19, 1)
+    # Whoever runs Copier for an owner asks for that one or a newer.
+    script = (REPOSITORY / "template/gatehouse/safe_render.py").read_text()
+    assert f'FLOOR = "{floor}"\n' in script
+    renovate = REPOSITORY / "template/{% if with_github %}.github{% endif %}/renovate.json"
+    assert f'"copier": ">={floor}"' in renovate.read_text()
+    groups = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["dependency-groups"]
+    assert groups["copier"] == [f"copier>={floor}"]
+
+
+def test_every_entry_of_exclude_is_one_path_and_names_the_owners(
+    tmp_path: Path, plain_template: Path
+) -> None:
+    """Copiers before 9.18 take an entry of several lines for one pattern, which matches nothing."""
+    entries = configuration()["_exclude"]
+    rendered = [Template(one).render(_copier_operation="update") for one in entries]
+    assert not [one for one in rendered if not one or "\n" in one]
+    yours = Template(configuration()["_owners"]["yours"]).render(_copier_operation="update")
+    assert set(yours.split()) == {one for one in rendered if one.startswith("/")}
+
+
+def test_what_a_release_may_hold_is_what_copier_yml_names(default_render: Path) -> None:
+    """Else `check_update.py update` would refuse our own."""
+    owners = configuration()["_owners"]
+    merged = {f"/{name}" for name in safe_render.MERGED if "/" not in name} | {"/.github"}
+    assert set(owners["merged"].split()) == merged
+    assert owners["core"].split() == [f"/{safe_render.CORE}"]
+    yours = set(Template(owners["yours"]).render(_copier_operation="update").split())
+    known = (*safe_render.YOURS_FOLDERS, *safe_render.YOURS_FILES)
+    assert yours == {f"/{name}" for name in known}
+    assert safe_render.faults(default_render) == []
+    assert set(files_of(default_render / ".github")) == {
+        name.removeprefix(".github/") for name in safe_render.MERGED if "/" in name
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["floor", "newest"])
+def test_an_owners_copier_may_be_the_floor_or_the_newest(
+    template: Path, tmp_path: Path, version: str
+) -> None:
+    floor = configuration()["_min_copier_version"]
+    wanted = f"copier=={floor}" if version == "floor" else "copier@latest"
+    folder = tmp_path / "template"
+    git(template, "clone", "--quiet", str(template), str(folder))
+    service = tmp_path / "service"
+    tool = ["uvx", "--from", wanted, "copier"]
+    subprocess.run([*tool, "copy", "--defaults", "--quiet", folder, service], check=True)
+    commit_all(service)
+    (folder / "template/gatehouse/moved.txt").write_text("# Later.\n")
+    (folder / "template/README.md.jinja").write_text("Later.\n")
+    commit_all(folder, "99.0.0")
+    subprocess.run([*tool, "update", "--defaults", "--quiet"], cwd=service, check=True)
+    changed = git(service, "diff", "--name-only").split()
+    assert changed == [".copier-answers.yml", "gatehouse/moved.txt"]
+
+
+@pytest.mark.slow
+def test_an_older_copier_is_refused_loudly(template: Path, tmp_path: Path) -> None:
+    tool = ["uvx", "--from", "copier==9.15.2", "copier", "copy", "--defaults"]
+    done = subprocess.run([*tool, template, tmp_path / "service"], capture_output=True, text=True)
+    assert done.returncode
+    assert "9.19.1" in done.stderr
+    assert not (tmp_path / "service/gatehouse").exists()
 
 
 def test_the_command_needs_no_trust_and_says_what_comes_next(

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ OWN_TOKEN = "secrets.UPDATE_TOKEN"
 
 STUBS = {
     "pipx": "exit 0",
-    "uvx": f'test "$1 $2 $3" = "--from copier>=9.19 copier"; shift 3\n'
+    "uvx": f'test "$1 $2 $3" = "--from copier>=9.19.1 copier"; shift 3\n'
     f'exec "{sys.executable}" -m copier "$@"',
     # uv and pytest are tried elsewhere; `tests-fail` in the service makes these fail.
     "uv": 'echo "uv $*" >> "$CALLS"\ntest ! -f tests-fail || test "$1" != run',
@@ -63,6 +64,7 @@ class Runner:
         )
         self.calls, self.open, self.body = (folder / name for name in ("calls", "open", "body"))
         self.open.touch()
+        self.artifact = folder / "artifact"
         tools = folder / "bin"
         tools.mkdir()
         for name, script in STUBS.items():
@@ -76,12 +78,14 @@ class Runner:
         self.calls.write_text("")
         self.values = {f"{OWN_TOKEN} || github.token": token or "weak"}
         self.values[f"{OWN_TOKEN} != ''"] = "true" if token else "false"
-        if failed := self.job("try"):
-            return failed
-        for name, value in self.workflow["jobs"]["try"]["outputs"].items():
-            self.values[f"needs.try.outputs.{name}"] = self.value(value)
-        if self.values["needs.try.outputs.waits"] != "2":
-            return ""
+        self.artifact.unlink(missing_ok=True)
+        for job in ("prepare", "try"):
+            if failed := self.job(job):
+                return failed
+            for name, value in self.workflow["jobs"][job]["outputs"].items():
+                self.values[f"needs.{job}.outputs.{name}"] = self.value(value)
+            if self.values["needs.prepare.outputs.waits"] != "true":
+                return ""
         passed = self.values["needs.try.outputs.tests"] == "success"
         tests = "needs.try.outputs.tests == 'success' && 'passed' || 'failed'"
         self.values[tests] = "passed" if passed else "failed"
@@ -93,7 +97,13 @@ class Runner:
         temporary = clone.with_suffix(".tmp")
         temporary.mkdir()
         for step in self.workflow["jobs"][name]["steps"]:
-            if "run" not in step or not self.wanted(step.get("if", "")):
+            if not self.wanted(step.get("if", "")):
+                continue
+            if "upload-artifact" in step.get("uses", ""):
+                shutil.copy(temporary / "update.patch", self.artifact)
+            if "download-artifact" in step.get("uses", ""):
+                shutil.copy(self.artifact, temporary / "update.patch")
+            if "run" not in step:
                 continue
             output = temporary / "output"
             output.write_text("")
@@ -149,10 +159,11 @@ def runner(next_version: Path, tmp_path: Path) -> Runner:
 def test_rights_are_few_and_nothing_is_put_into_a_shell(default_render: Path) -> None:
     workflow = yaml.safe_load((default_render / ".github/workflows/update.yml").read_text())
     checks = yaml.safe_load((default_render / ".github/workflows/ci.yml").read_text())
-    known = {step["uses"] for step in checks["jobs"]["checks"]["steps"] if "uses" in step}
+    (checkout,) = {step["uses"] for step in checks["jobs"]["checks"]["steps"] if "uses" in step}
     assert workflow["permissions"] == {}
     assert workflow["concurrency"]
     assert {name: job["permissions"] for name, job in workflow["jobs"].items()} == {
+        "prepare": {"contents": "read"},
         "try": {"contents": "read"},
         "propose": {"contents": "write", "pull-requests": "write"},
     }
@@ -162,11 +173,26 @@ def test_rights_are_few_and_nothing_is_put_into_a_shell(default_render: Path) ->
             assert "${{" not in step.get("run", "")
             assert "--trust" not in step.get("run", "")
             if "uses" in step:
-                assert step["uses"] in known
+                assert re.search(r"^actions/[a-z-]+@[0-9a-f]{40}$", step["uses"])
+            if "checkout" in step.get("uses", ""):
+                assert step["uses"] == checkout
                 assert step["with"]["persist-credentials"] is False
-    # The new release's own code runs where there is no token.
-    assert not [step for step in workflow["jobs"]["try"]["steps"] if "TOKEN" in str(step)]
-    assert "uv run" not in str(workflow["jobs"]["propose"])
+    # The new release's own code runs where there is no token, after the patch has been made.
+    jobs = {name: str(job) for name, job in workflow["jobs"].items()}
+    assert {name for name in jobs if "TOKEN" in jobs[name]} == {"propose"}
+    assert {name for name in jobs if "uv run" in jobs[name]} == {"try"}
+    assert {name for name in jobs if "upload-artifact" in jobs[name]} == {"prepare"}
+
+
+def test_the_job_with_the_token_handles_a_patch_alone(default_render: Path) -> None:
+    workflow = yaml.safe_load((default_render / ".github/workflows/update.yml").read_text())
+    lines = "\n".join(step.get("run", "") for step in workflow["jobs"]["propose"]["steps"])
+    lines = re.sub(r"\s#.*", "", lines)
+    for tool in ("uv ", "uvx", "copier", "pip", "git add"):
+        assert tool not in lines
+    assert set(re.findall(r"check_update\.py\" ([a-z-]+)", lines)) == {"apply", "pull-request"}
+    assert "core.hooksPath=/dev/null" in lines
+    assert 'cp gatehouse/*.py "$RUNNER_TEMP"\npython3 "$RUNNER_TEMP' in lines
 
 
 def test_renovate_takes_the_template_alone_and_trusts_nothing(default_render: Path) -> None:
@@ -198,6 +224,48 @@ def test_a_release_that_waits_becomes_a_pull_request(runner: Runner) -> None:
     git(runner.origin, "merge", "--quiet", BRANCH)
     assert runner.run() == ""
     assert runner.calls.read_text() == ""
+
+
+@pytest.mark.slow
+def test_a_hostile_release_ends_red_before_the_token(runner: Runner, tmp_path: Path) -> None:
+    template = tmp_path / "template"
+    replace(template / "copier.yml", "  - .git\n", "")
+    hook = template / "template/{{ '.git' }}/hooks/pre-commit"
+    hook.parent.mkdir(parents=True)
+    hook.write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\n")
+    hook.chmod(0o755)
+    commit_all(template, "99.2.0")
+    assert runner.run() == "update"
+    assert runner.calls.read_text() == ""
+    assert not (tmp_path / "ran").exists()
+    assert git(runner.origin, "branch", "--list", BRANCH) == ""
+
+
+@pytest.mark.slow
+def test_a_release_that_was_proposed_and_is_gone_ends_red(runner: Runner, tmp_path: Path) -> None:
+    assert runner.run() == ""
+    git(tmp_path / "template", "tag", "-d", NEXT)
+    assert runner.run() == "look"
+
+
+@pytest.mark.slow
+def test_what_the_tests_of_a_release_do_to_the_tree_goes_nowhere(runner: Runner) -> None:
+    uv = runner.folder / "bin/uv"
+    uv.write_text(
+        uv.read_text() + 'if test "$1" = run; then echo x >> gatehouse/manifest.sha256; fi'
+    )
+    assert runner.run() == ""
+    assert not git(runner.origin, "show", f"{BRANCH}:gatehouse/manifest.sha256").endswith("x\n")
+
+
+@pytest.mark.slow
+def test_a_renewed_lock_comes_in_the_patch(runner: Runner) -> None:
+    (runner.origin / "uv.lock").write_text("old\n")
+    commit_all(runner.origin)
+    uv = runner.folder / "bin/uv"
+    uv.write_text(uv.read_text() + 'if test "$1" = lock; then echo new > uv.lock; fi')
+    assert runner.run() == ""
+    assert git(runner.origin, "show", f"{BRANCH}:uv.lock") == "new\n"
 
 
 @pytest.mark.slow

@@ -8,19 +8,20 @@ conflict markers. Run it in the service's folder. Exit codes: 0 well, 1 it could
 import argparse
 import json
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import quote
 
+import carry
+import safe_render
 import template_releases
+from carry import OWNED, entries
 from template_releases import ANSWERS, Trouble, git, security_fixes, stored
 
-OWNED = Path("gatehouse/owned.txt")  # the owner's: core files that updates leave alone
 WORKFLOWS = ".github/workflows"
-COPIER = "copier>=9.19"
+HERE = str(Path(__file__).resolve().parent)
 
 
 def waiting(*, as_json: bool) -> int:
@@ -51,11 +52,6 @@ def conflicts() -> list[str]:
     return sorted((unmerged | rejected | marked) - {""})
 
 
-def owned() -> list[str]:
-    lines = OWNED.read_text("utf-8").splitlines() if OWNED.is_file() else []
-    return [line.strip().strip("/") for line in lines if line.strip() and line[0] != "#"]
-
-
 def owed() -> list[str]:
     """The owned files that the release changed: their hash in the manifest is another one."""
 
@@ -67,24 +63,25 @@ def owed() -> list[str]:
         before = names(git("show", f"HEAD:./{path.as_posix()}"))
         now = names(path.read_text("utf-8"))
     except (Trouble, OSError):
-        return owned()
+        return entries(OWNED)
     changed = {"gatehouse/" + line.partition("  ")[2] for line in before ^ now}
-    return [name for name in owned() if name in changed]
+    return [name for name in entries(OWNED) if name in changed]
 
 
 def update(reference: str | None) -> int:
-    own = shutil.which("copier")
-    command = [own] if own else [shutil.which("uvx") or "uvx", "--from", COPIER, "copier"]
-    command += ["update", "--defaults", *(f"--exclude=/{name}" for name in owned())]
-    command += [f"--vcs-ref={reference}"] if reference else []
-    try:
-        if subprocess.run(command).returncode:  # noqa: S603
+    before = Path(ANSWERS).read_text("utf-8")
+    commit = safe_render.check(stored(before, "_src_path"), reference, before)
+    command = [*safe_render.copier(), "update", "--defaults"]
+    command += [*safe_render.excludes(entries(OWNED)), f"--vcs-ref={commit}"]
+    with safe_render.environment() as variables:
+        if subprocess.run(command, env=variables).returncode:  # noqa: S603
             return 1
-    except FileNotFoundError:
-        raise Trouble("neither copier nor uvx is installed") from None
+    safe_render.same_source(before, Path(ANSWERS).read_text("utf-8"))
+    safe_render.refuse("What the update did", safe_render.changed())
+    left = carry.carry()
     for name in owed():
         print(f"This release changes {name}, which is yours: bring the change over by hand.")
-    return judge()
+    return judge() or left
 
 
 def judge() -> int:
@@ -92,6 +89,15 @@ def judge() -> int:
     for name in found:
         print(f"Conflict: {name}")
     return 3 if found else 0
+
+
+def entries_at_head() -> list[str]:
+    """What owned.txt named before the update."""
+    try:
+        lines = git("show", f"HEAD:./{OWNED.as_posix()}").splitlines()
+    except Trouble:
+        return []
+    return [line.strip().strip("/") for line in lines if line.strip() and line[0] != "#"]
 
 
 def page(source: str, tag: str, name: str) -> str:
@@ -109,17 +115,31 @@ def withhold() -> str:
     if not Path(WORKFLOWS).is_dir():
         return ""
     git("add", "--all", "--", WORKFLOWS)
-    change = git("diff", "--cached", "HEAD", "--", WORKFLOWS)
+    options = ("--cached", "--no-ext-diff", "--no-textconv", "--full-index")
+    change = git("diff", *options, "HEAD", "--", WORKFLOWS)
     if change:
         git("restore", "--source=HEAD", "--staged", "--worktree", "--", WORKFLOWS)
     return change
 
 
+def fence(text: str) -> str:
+    """One that no line of the text can close, as it lies there between two of these."""
+    return "~" * max([7, *(len(run) + 1 for run in re.findall("~+", text))])
+
+
+def code(name: str) -> str:
+    """A path as code in Markdown, whatever it holds."""
+    plain = "".join(letter if letter.isprintable() else "?" for letter in name)
+    return f"`{plain.replace('`', '?')}`"
+
+
 def pull_request(tests: str, *, withhold_workflows: bool) -> int:
     """Print a title and a body for what `copier update` has changed here, before a commit."""
     now, before = Path(ANSWERS).read_text("utf-8"), git("show", f"HEAD:./{ANSWERS}")
+    safe_render.same_source(before, now)
     source, tag, old = stored(now, "_src_path"), stored(now, "_commit"), stored(before, "_commit")
     fixes, left, owing = security_fixes(source, old, tag), conflicts(), owed()
+    gone = sorted(set(entries_at_head()) - set(entries(OWNED)))
     change = withhold() if withhold_workflows else ""
     ran = f"The tests {tests}." if not left else "The tests were not run, because of conflicts."
     print(f"{'Security: update' if fixes else 'Update'} Gatehouse from {old} to {tag}\n")
@@ -129,20 +149,24 @@ def pull_request(tests: str, *, withhold_workflows: bool) -> int:
     print(f"how to update by hand: {page(source, tag, 'UPGRADING.md')}.\n\n{ran}")
     if left:
         print("\n## Conflicts\n\nDo not merge before these are settled on this branch:\n")
-        print("\n".join(f"- `{name}`" for name in left))
+        print("\n".join(f"- {code(name)}" for name in left))
         left_mark, right_mark = "<" * 7, ">" * 7  # lest this file seem to hold a conflict
         print(f"\nAfter `{left_mark}` stands your text, before `{right_mark}` stands ours.")
         print("In a core file (`gatehouse/`) take ours first; put your edit back if it is needed.")
     if owing:
         print("\n## Yours\n\nThe release changes these; bring the change over by hand:\n")
-        print("\n".join(f"- `{name}`" for name in owing))
+        print("\n".join(f"- {code(name)}" for name in owing))
+    if gone:
+        print(f"\n## Moved\n\nThese of {OWNED} have moved, and it names their new places: read")
+        print("what the release changed in them:\n")
+        print("\n".join(f"- {code(name)}" for name in gone))
     if change:
-        fence = "~" * 7
+        border = fence(change)
         print("\n## Workflows\n\nThis branch lacks the change below: GitHub lets no workflow push")
         print("it. Save it as `a.patch` on this branch, run `git apply a.patch`, commit, push. Or")
         print("run the workflow again with a secret `UPDATE_TOKEN` (see `update.yml`).\n")
-        print(f"{fence}diff\n{change}{fence}")
-    return 3 if left or change or tests != "passed" else 0
+        print(f"{border}diff\n{change}{border}")
+    return 3 if left or gone or change or tests != "passed" else 0
 
 
 def main() -> int:
@@ -150,9 +174,13 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     wait = commands.add_parser("waiting", help="whether a newer release waits; 3 if so")
     wait.add_argument("--json", action="store_true", help="for a program; then always 0")
-    up = commands.add_parser("update", help=f"`copier update` without the files of {OWNED}; judge")
+    up = commands.add_parser("update", help="update, safely and without the files you own; judge")
     up.add_argument("--vcs-ref", metavar="REF", help="a tag or commit (the newest release)")
     commands.add_parser("judge", help="name the conflicts that an update has left; 3 if any")
+    take = commands.add_parser("carry", help="take your edits along to where files have moved")
+    take.add_argument("--drop", metavar="PATH", help="give up the edit of that core file instead")
+    put = commands.add_parser("apply", help="an update's patch, if it changes only what it may")
+    put.add_argument("patch", metavar="PATCH", type=Path)
     ask = commands.add_parser("pull-request", help="title and text for an update, not committed")
     ask.add_argument("--tests", choices=("passed", "failed"), required=True, help="how they went")
     ask.add_argument("--withhold-workflows", action="store_true", help="put them into the text")
@@ -161,6 +189,8 @@ def main() -> int:
     check.add_argument("tag", metavar="TAG", help="the release")
     check.add_argument("--signers", type=Path, required=True, help="file of allowed signers")
     asked = parser.parse_args()
+    # An update writes files beside this one: none of them may pass for a module of Python's own.
+    sys.path[:] = [path for path in sys.path if path and str(Path(path).resolve()) != HERE]
     try:
         match asked.command:
             case "waiting":
@@ -169,6 +199,10 @@ def main() -> int:
                 return update(asked.vcs_ref)
             case "judge":
                 return judge()
+            case "carry":
+                return carry.drop(asked.drop) if asked.drop else carry.carry()
+            case "apply":
+                return safe_render.apply(asked.patch)
             case "pull-request":
                 return pull_request(asked.tests, withhold_workflows=asked.withhold_workflows)
         return template_releases.verify(asked.source, asked.tag, asked.signers)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,13 @@ from tempfile import TemporaryDirectory
 ANSWERS = ".copier-answers.yml"
 NETWORK = 10  # seconds that the template's repository has for an answer
 QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -oBatchMode=yes", "LC_ALL": "C"}
+NONE: Mapping[str, str] = {}
+# No hook, no monitor of the file system, no attributes beside the tree's own, no foreign transport.
+OFF = (
+    *(f"core.hooksPath={os.devnull}", "core.fsmonitor=false", "core.pager=cat"),
+    *(f"core.attributesFile={os.devnull}", "protocol.ext.allow=never", "init.templateDir="),
+)
+PROPOSED = "refs/remotes/origin/gatehouse-update"  # the branch of the weekly workflow
 # Signatures by SSH keys alone: what lies in a keyring for other purposes says nothing here.
 SSH_ONLY = ("gpg.openpgp.program=false", "gpg.x509.program=false", "gpg.minTrustLevel=fully")
 
@@ -35,20 +43,33 @@ class Trouble(Exception):
     """Why something could not be found out; shown without a traceback."""
 
 
-def git(*arguments: str, wait: float = 60) -> str:
+def run_git(
+    *arguments: str, wait: float = 60, variables: Mapping[str, str] = NONE, said: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """Git, without what a release or a tree could make it run."""
     tool = shutil.which("git")
     if not tool:
         raise Trouble("git is not installed")
-    command, variables = [tool, *arguments], {**QUIET, **os.environ}
+    command = [tool, *(part for one in OFF for part in ("-c", one)), *arguments]
+    given = {**QUIET, **os.environ, **variables}
     try:
-        done = subprocess.run(command, env=variables, capture_output=True, timeout=wait)  # noqa: S603
+        return subprocess.run(  # noqa: S603
+            command, env=given, capture_output=True, timeout=wait, input=said
+        )
     except subprocess.TimeoutExpired:
         raise Trouble(f"git gave no answer within {wait:g} seconds") from None
+
+
+def git(
+    *arguments: str, wait: float = 60, variables: Mapping[str, str] = NONE, said: bytes = b""
+) -> str:
+    """What git prints. Bytes that are no UTF-8 come as surrogates, as in names of files."""
+    done = run_git(*arguments, wait=wait, variables=variables, said=said)
     if done.returncode:
         # Git repeats what the other side says, and an address with its password.
-        said = "".join(filter(_is_plain, done.stderr.decode(errors="replace").strip()))
-        said = re.sub(r"//[^/\s]*@", "//", said)
-        raise Trouble(said or f"git ended with {done.returncode}")
+        why = "".join(filter(_is_plain, done.stderr.decode(errors="replace").strip()))
+        why = re.sub(r"//[^/\s]*@", "//", why)
+        raise Trouble(why or f"git ended with {done.returncode}")
     return done.stdout.decode(errors="surrogateescape")
 
 
@@ -88,16 +109,55 @@ def address(source: str) -> str:
     return source.removeprefix("git+")
 
 
-def newest(source: str) -> tuple[str, str]:
-    """The tag that `copier update` would take, and its commit. Two empty texts if there is none."""
+def tags(source: str) -> dict[str, str]:
+    """Every tag of the template, and its commit."""
     lines = git("ls-remote", "--tags", "--", address(source), wait=NETWORK).splitlines()
     commits: dict[str, str] = {}
     for line in lines:  # an annotated tag comes twice, the second time with its commit
         commit, _, name = line.partition("\t")
         commits[name.removeprefix("refs/tags/").removesuffix("^{}")] = commit
-    tags = [tag for tag in commits if re.fullmatch(r"v?\d+(\.\d+){1,2}", tag, re.ASCII)]
-    tag = max(tags, key=number, default="")
+    return commits
+
+
+def newest(source: str, known: Mapping[str, str] = NONE) -> tuple[str, str]:
+    """The tag that `copier update` would take, and its commit. Two empty texts if there is none."""
+    commits = known or tags(source)
+    releases = [tag for tag in commits if re.fullmatch(r"v?\d+(\.\d+){1,2}", tag, re.ASCII)]
+    tag = max(releases, key=number, default="")
     return tag, commits.get(tag, "")
+
+
+def proposed() -> str:
+    """The release on the weekly workflow's branch, if this clone knows that branch."""
+    try:
+        return stored(git("show", f"{PROPOSED}:./{ANSWERS}"), "_commit")
+    except Trouble:
+        return ""
+
+
+def missing(known: Mapping[str, str], *seen: str) -> str:
+    """A release that was there once and is gone: who hides a fix keeps services without it."""
+    for version in seen:
+        release = re.sub(r"-\d+-g[0-9a-f]+\Z", "", version)
+        if number(release) and release not in known:
+            return release
+    return ""
+
+
+def clone(source: str, folder: Path) -> None:
+    """All of the template's history, into a new repository there, with no file checked out."""
+    git("clone", "--quiet", "--bare", "--", address(source), str(folder), wait=30 * NETWORK)
+
+
+def resolve(bare: Path, reference: str | None) -> str:
+    """The commit that Copier would take for a tag, branch or commit; the newest release's."""
+    names = [reference] if reference else [newest(str(bare))[0] or "HEAD"]
+    for name in names:
+        asked = f"{name}^{{commit}}\n".encode()
+        found = git("-C", str(bare), "cat-file", "--batch-check=%(objectname)", said=asked).strip()
+        if re.fullmatch(r"[0-9a-f]{40,64}", found):  # else it repeats the name, and "missing"
+            return found
+    raise Trouble(f"the template has no release {names[0]}")
 
 
 def fetch(source: str, tag: str, folder: str) -> str:
@@ -127,7 +187,13 @@ def waiting() -> Waiting:
     """Ask the template's repository about the service in the working folder."""
     answers = Path(ANSWERS).read_text("utf-8")
     source, current = stored(answers, "_src_path"), stored(answers, "_commit")
-    tag, commit = newest(source)
+    known = tags(source)
+    if gone := missing(known, current, proposed()):
+        raise Trouble(
+            f"the template's repository no longer has the release {gone}, which was there before: "
+            "a newer one, and a fix, may be held back. Ask its maintainers."
+        )
+    tag, commit = newest(source, known)
     waits = number(tag) > number(current)
     fixes = security_fixes(source, current, tag) if waits else []
     return Waiting(waits, current, tag, commit, fixes, source)

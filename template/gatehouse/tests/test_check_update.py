@@ -132,7 +132,7 @@ def set_answers(service: Path, **values: str) -> None:
 
 
 def test_every_command_has_help_and_bad_usage_is_two(check: Check) -> None:
-    for command in ([], *([name] for name in ("waiting", "update", "judge", "verify"))):
+    for command in ([], *([name] for name in ("waiting", "update", "judge", "carry", "apply"))):
         assert check(*command, "--help").returncode == 0
     for wrong in ([], ["nothing"], ["verify", "a", "b"], ["pull-request"]):
         assert check(*wrong).returncode == 2
@@ -178,6 +178,27 @@ def test_only_what_comes_after_the_services_own_release_counts(
     found = json.loads(check("waiting", "--json").stdout)
     assert found["security"] == expected
     assert found["waits"] == bool(expected)
+
+
+def test_a_release_that_was_taken_away_is_trouble(
+    check: Check, service: Path, template: Path
+) -> None:
+    """Else whoever holds a fix back looks like nobody having made one."""
+    git(service, "update-ref", "refs/remotes/origin/gatehouse-update", "HEAD")
+    set_answers(service, commit="1.2.0")
+    assert check("waiting").returncode == 3
+    git(template, "tag", "-d", "1.0.0")  # the service is newer; the branch proposed this one
+    done = check("waiting", "--json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no longer has the release 1.0.0" in done.stderr
+    git(service, "update-ref", "-d", "refs/remotes/origin/gatehouse-update")
+    assert check("waiting").returncode == 3
+    for own in ("1.2.0", "1.2.0-3-gabc1234"):
+        set_answers(service, commit=own)
+        git(template, "tag", "-f", "1.2.0")
+        assert check("waiting").returncode == 3
+        git(template, "tag", "-d", "1.2.0")
+        assert "no longer has the release 1.2.0" in check("waiting").stderr
 
 
 def test_an_annotated_tag_is_known_by_its_commit(check: Check, template: Path) -> None:
@@ -280,7 +301,8 @@ def copier(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     script = tmp_path / "bin/copier"
     script.parent.mkdir()
     script.write_text(
-        f'#!/bin/sh\nfor one; do echo "$one"; done > "{tmp_path}/called"\n'
+        '#!/bin/sh\ncase "$1" in --version) echo copier 99.0; exit ;; copy) exit ;; esac\n'
+        f'for one; do echo "$one"; done > "{tmp_path}/called"\n'
         "sed -i s/1.0.0/1.10.0/ .copier-answers.yml\n"
         "sed -i s/aa/cc/ gatehouse/manifest.sha256\n"
         'test ! -f fails || exit 4\ntest ! -f marker || cat marker > "gatehouse/one.py"\n'
@@ -291,15 +313,18 @@ def copier(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_an_update_leaves_owned_files_alone_and_names_what_they_miss(
-    check: Check, service: Path, copier: Path
+    check: Check, service: Path, template: Path, copier: Path
 ) -> None:
     owned = "# mine\n\ngatehouse/one.py\n /gatehouse/two.py \n"
     (service / "gatehouse/owned.txt").write_text(owned)
     done = check("update", "--vcs-ref", "1.10.0")
     assert done.returncode == 0
-    assert copier.read_text().splitlines() == [
-        *("update", "--defaults", "--exclude=/gatehouse/one.py", "--exclude=/gatehouse/two.py"),
-        "--vcs-ref=1.10.0",
+    called = copier.read_text().splitlines()
+    assert called[:3] == ["update", "--defaults", "--exclude=/*"]
+    # Last, so that nothing takes them back; and the commit that was looked at, not its name.
+    assert called[-3:] == [
+        *("--exclude=/gatehouse/one.py", "--exclude=/gatehouse/two.py"),
+        f"--vcs-ref={git(template, 'rev-parse', '1.10.0')}",
     ]
     assert "--trust" not in copier.read_text()
     assert "changes gatehouse/one.py, which is yours" in done.stdout
@@ -310,6 +335,8 @@ def test_a_failed_update_is_one_and_conflicts_are_three(
     check: Check, service: Path, copier: Path
 ) -> None:
     (service / "marker").write_text(f"{LEFT} before updating\n")
+    git(service, "add", ".")
+    git(service, "commit", "-q", "-m", "x")
     assert check("update").returncode == 3
     (service / "fails").touch()
     assert check("update").returncode == 1
@@ -370,6 +397,134 @@ def test_workflows_that_may_not_be_pushed_are_in_the_text_as_a_patch(
     assert (workflows / "more.yml").read_text() == "more\n"
 
 
+def test_a_patch_in_the_text_cannot_leave_its_fence(check: Check, service: Path) -> None:
+    workflow = service / ".github/workflows/ci.yml"
+    workflow.write_text("a: 1\n~~~~~~~\n" + "~" * 12 + "\n")
+    git(service, "commit", "-q", "-a", "-m", "x")
+    set_answers(service, commit="1.10.0")
+    workflow.write_text(workflow.read_text().replace("1", "2"))
+    done = check("pull-request", "--tests=passed", "--withhold-workflows")
+    opening = re.findall(r"^(~+)diff$", done.stdout, re.MULTILINE)
+    lines = done.stdout.splitlines()
+    closing = [line for line in lines if re.fullmatch(r" {0,3}~+ *", line)]
+    assert [line for line in closing if len(line.strip()) >= len(opening[0])] == opening
+    assert lines[-1] == opening[0]
+
+
+def test_a_name_in_the_text_stays_a_name(check: Check, service: Path) -> None:
+    set_answers(service, commit="1.10.0")
+    odd = service / "gatehouse/a` [x](y)\n# Merged `b"
+    odd.write_text(f"{LEFT} before updating\n")
+    text = check("pull-request", "--tests=failed").stdout
+    assert "- `gatehouse/a? [x](y)?# Merged ?b`\n" in text
+    set_answers(service, commit="'1.10.0 [x](y)'")
+    assert "no name of a release" in check("pull-request", "--tests=failed").stderr
+
+
+# --- a patch of the job without the token
+
+
+def patch_of(service: Path, path: Path) -> Path:
+    git(service, "add", "--all", "--force")
+    made = git(service, "diff", "--cached", "--binary", "--full-index", "HEAD") + "\n"
+    path.write_text(made)
+    git(service, "reset", "-q", "--hard")
+    return path
+
+
+def test_a_patch_is_applied_to_the_tree_and_the_index(
+    check: Check, service: Path, tmp_path: Path
+) -> None:
+    (service / "gatehouse/one.py").write_text("new\n")
+    (service / "gatehouse/added.py").write_text("added\n")
+    (service / "uv.lock").write_text("lock\n")
+    patch = patch_of(service, tmp_path / "a.patch")
+    done = check("apply", patch)
+    assert done.returncode == 0, done.stderr
+    assert (service / "gatehouse/added.py").read_text() == "added\n"
+    staged = git(service, "diff", "--cached", "--name-only").splitlines()
+    assert staged == ["gatehouse/added.py", "gatehouse/one.py", "uv.lock"]
+    assert check("apply", tmp_path / "nothing").returncode == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "src/a.py",
+        ".github/workflows/extra.yml",
+        ".venv/bin/python",
+        ".python-version",
+        "gatehouse/.gitattributes",
+        ".gitmodules",
+        "conftest.py",
+        "pyproject.toml",
+    ],
+)
+def test_a_patch_changes_nothing_but_what_an_update_may(
+    check: Check, service: Path, tmp_path: Path, path: str
+) -> None:
+    (service / path).parent.mkdir(parents=True, exist_ok=True)
+    (service / path).write_text("x\n")
+    (service / "gatehouse/one.py").write_text("new\n")
+    done = check("apply", patch_of(service, tmp_path / "a.patch"))
+    assert done.returncode == 1
+    assert "The patch is REFUSED" in done.stderr
+    assert git(service, "status", "--porcelain") == ""
+    assert (service / "gatehouse/one.py").read_text() == "one\n"
+
+
+@pytest.mark.parametrize("kind", ["link", "executable", "mode"])
+def test_a_patch_brings_no_link_and_nothing_that_is_run(
+    check: Check, service: Path, tmp_path: Path, kind: str
+) -> None:
+    added = service / "gatehouse/added.py"
+    if kind == "link":
+        added.symlink_to("one.py")
+    elif kind == "executable":
+        added.write_text("x\n")
+        added.chmod(0o755)
+    else:
+        (service / "gatehouse/one.py").chmod(0o755)
+    done = check("apply", patch_of(service, tmp_path / "a.patch"))
+    assert done.returncode == 1
+    assert "it is a link" in done.stderr or "it is executable" in done.stderr
+    assert git(service, "status", "--porcelain") == ""
+
+
+def test_git_runs_no_hook_for_a_patch(check: Check, service: Path, tmp_path: Path) -> None:
+    (service / "gatehouse/one.py").write_text("new\n")
+    patch = patch_of(service, tmp_path / "a.patch")
+    hook = service / ".git/hooks/post-index-change"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\n")
+    hook.chmod(0o755)
+    shutil.copy(hook, tmp_path / "monitor")  # whose path goes through a shell
+    git(service, "config", "core.fsmonitor", str(tmp_path / "monitor"))
+    assert check("apply", patch).returncode == 0
+    assert check("judge").returncode == 0
+    assert not (tmp_path / "ran").exists()
+    git(service, "add", "--all")  # else this would show nothing
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_module_of_pythons_own_is_not_taken_from_the_core(
+    check: Check, service: Path, copier: Path, tmp_path: Path
+) -> None:
+    """An update writes beside the script while it runs."""
+    core = service / "gatehouse"
+    for path in CORE.glob("*.py"):
+        shutil.copy(path, core)
+    git(service, "add", "--all")
+    git(service, "commit", "-q", "-m", "x")
+    (service / "gatehouse/probe.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    code = "import runpy, sys\nsys.argv = ['x', 'judge']\n"
+    code += f"sys.path.insert(0, {str(core)!r})\n"
+    code += f"try:\n    runpy.run_path({str(core / 'check_update.py')!r}, run_name='__main__')\n"
+    code += "except SystemExit:\n    pass\ntry:\n    import probe\nexcept ImportError:\n    pass\n"
+    subprocess.run([sys.executable, "-c", code], cwd=service, check=True)
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("source", "place"),
     [
@@ -381,6 +536,7 @@ def test_workflows_that_may_not_be_pushed_are_in_the_text_as_a_patch(
 def test_links_lead_to_the_release(
     releases: Any, monkeypatch: pytest.MonkeyPatch, source: str, place: str
 ) -> None:
+    monkeypatch.syspath_prepend(str(CORE))
     spec = spec_from_file_location("check_update", SCRIPT)
     assert spec
     assert spec.loader
