@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from gatehouse import readiness
 from gatehouse.migrating import unmigrated
+from gatehouse.outbox import MAIL_TROUBLE
 from gatehouse.readiness import DATABASE_TROUBLE, Readiness
 from gatehouse.state import Gatehouse
 
@@ -134,3 +135,13 @@ def test_what_was_found_can_be_forgotten(tick: Tick) -> None:
     ready.forget()
     ready.trouble()
     assert len(made) == 2
+
+
+def test_readyz_says_that_mail_has_stopped(
+    client: TestClient, core: Gatehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.get("/readyz").status_code == 200
+    monkeypatch.setattr(core.outbox, "_failed", True)
+    core.readiness.forget()
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["detail"]) == (503, MAIL_TROUBLE)

@@ -80,6 +80,7 @@ def install(
     )
     hooks = hooks or Hooks()
     mailer = _mailer(app.title, settings, hooks, mail)
+    outbox = Outbox(database, mailer, _terms(settings, hooks))
     path, seconds = settings.auth_keys_file, settings.auth_keys_reload_seconds
     core = Gatehouse(
         name=name,
@@ -88,7 +89,7 @@ def install(
         scopes=scopes,
         migrations=migrations,
         database=database,
-        readiness=Readiness(database_look(database, migrations)),
+        readiness=Readiness(database_look(database, migrations), outbox.trouble),
         passwords=Passwords(
             concurrency=settings.auth_hash_concurrency, queue=settings.auth_hash_queue
         ),
@@ -104,7 +105,7 @@ def install(
         hooks=hooks,
         throttle=Throttle(settings.auth_throttle_storage, name),
         mailer=mailer,
-        outbox=Outbox(database, mailer, _terms(settings, hooks)),
+        outbox=outbox,
     )
     database.committed = core.tell
     app.state.gatehouse = core

@@ -27,6 +27,7 @@ GATHER = 1.0  # seconds
 LOOK = 15.0  # seconds between two looks for what another process has left
 LEASE = timedelta(seconds=60)  # longer than a mail server may take
 KEPT = timedelta(hours=24)
+MAIL_TROUBLE = "The task that sends mail does not work."
 
 KINDS: Mapping[str, Doing] = {
     "register": registration.register,
@@ -57,6 +58,10 @@ class Outbox:
     def alive(self) -> bool:
         """Whether mail is looked after here: the task runs, and its last look could be made."""
         return self._task is not None and not self._task.done() and not self._failed
+
+    def trouble(self) -> str:
+        """What `/readyz` says where mail was begun here and goes no further; "" otherwise."""
+        return "" if self._task is None or self.alive else MAIL_TROUBLE
 
     def start(self) -> None:
         """Begin with whatever a process before this one has left."""
