@@ -22,7 +22,7 @@ from template_releases import ANSWERS, Trouble, clone, git, number, resolve, sto
 FLOOR = "9.19.1"
 
 CORE = "gatehouse"
-WORKFLOWS = (".github/workflows/ci.yml", ".github/workflows/update.yml")
+WORKFLOWS = tuple(f".github/workflows/{name}.yml" for name in ("ci", "dependencies", "update"))
 MERGED = (
     *("Dockerfile", "compose.yaml", ".dockerignore", ".gitignore", ".gitattributes"),
     *(".github/renovate.json", *WORKFLOWS),

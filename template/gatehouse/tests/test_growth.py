@@ -74,7 +74,7 @@ def test_cleaning_writes_nothing_where_nothing_is_over(core: Gatehouse, sign_in:
     begun: list[str] = []
 
     def keep(_: object, __: object, statement: str, *___: object) -> None:
-        begun.append(statement.split()[0])
+        begun.append(statement.split()[0].rstrip(";"))
 
     event.listen(core.database.engine, "before_cursor_execute", keep)
     try:
