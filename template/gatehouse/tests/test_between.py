@@ -344,6 +344,17 @@ def test_a_right_password_with_a_scope_beyond_the_role_counts_like_a_wrong_one(
         assert session.get_one(User, user.id).failed_logins == 2
 
 
+def test_a_right_password_with_a_scope_beyond_the_role_is_throttled_like_a_wrong_one(
+    client: TestClient, core: Gatehouse, create_user: CreateUser
+) -> None:
+    create_user(BOB, PASSWORD)
+    tries = range(LOGIN_PAIR.amount + 1)
+    right = [log_in(client, scope="users:read").status_code for _ in tries]
+    core.throttle.forget()
+    wrong = [log_in(client, password="wrong", scope="users:read").status_code for _ in tries]
+    assert right == wrong == [400] * LOGIN_PAIR.amount + [429]
+
+
 # --- who may act on whom
 
 
