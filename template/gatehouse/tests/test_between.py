@@ -495,3 +495,19 @@ def test_a_registration_takes_over_an_account_that_nobody_proved(
     with core.database.read() as session:
         (row,) = session.exec(select(User)).all()
     assert (row.id, row.stamp) == (user.id, 1)
+
+
+def test_who_reads_a_look_alike_address_takes_no_account_over(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, mails: Mails
+) -> None:
+    stored, typed = "straße@example.com", "strasse@example.com"  # one account, two mailboxes
+    client.post("/auth/register", json={"email": typed, "password": NEXT})
+    early = links(mails)[typed]
+    user = create_user(stored, PASSWORD, verified=False)
+    client.post("/auth/register", json={"email": typed, "password": NEXT})
+    later = links(mails)
+    assert list(later) == [stored]
+    assert client.post("/auth/verify-email", json={"token": early}).status_code == 400
+    assert client.post("/auth/verify-email", json={"token": later[stored]}).status_code == 204
+    with core.database.read() as session:
+        assert session.get_one(User, user.id).email == stored

@@ -40,7 +40,9 @@ def register(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     unproved = user is None or (user.is_active and user.email_verified_at is None)
     if not (unproved and terms.must_verify):
         return Letter(user.email if user else "", "already_registered", {"link": terms.home})
-    pending = _make_pending(session, errand, errand.password_hash)
+    # To the address as stored, never as typed: they may be look-alikes of each other.
+    address = user.email if user else errand.email
+    pending = _make_pending(session, errand, address, errand.password_hash)
     errand.registration_id, errand.password_hash = pending.id, None
     session.add(errand)
     return _renew(session, pending, terms)
@@ -73,10 +75,12 @@ def _make_at_once(session: Session, errand: Errand, terms: Terms) -> Letter | No
     return _prove(session, errand, terms)
 
 
-def _make_pending(session: Session, errand: Errand, password_hash: str) -> PendingRegistration:
+def _make_pending(
+    session: Session, errand: Errand, address: str, password_hash: str
+) -> PendingRegistration:
     """Earlier ones of the address stay as they are, up to a bound that no network uses up alone."""
     made = PendingRegistration(
-        email=errand.email,
+        email=address,
         email_key=errand.email_key,
         password_hash=password_hash,
         ip=errand.ip,
@@ -231,7 +235,7 @@ def _confirm_registration(session: Session, token: str, origin: Origin, hooks: H
     )
     if not session.execute(used).rowcount:  # type: ignore[attr-defined]
         raise BadOneTimeToken
-    if user is not None and (user.email_verified_at is not None or not user.is_active):
+    if user is not None and not _may_take_over(user, found):
         raise BadOneTimeToken
     if user is None:
         _make_proved(session, found, origin, hooks)
@@ -259,10 +263,15 @@ def _make_proved(
     hooks.on_registered(session, user)
 
 
+def _may_take_over(user: User, pending: PendingRegistration) -> bool:
+    """Whose address nobody has proved, and to which this very link was mailed."""
+    return user.is_active and user.email_verified_at is None and user.email == pending.email
+
+
 def _take_over(
     session: Session, user: LockedUser, pending: PendingRegistration, origin: Origin
 ) -> None:
     """An account that nobody has proved, made by an earlier release or an import."""
-    user.email, user.email_verified_at = pending.email, utc_now()
+    user.email_verified_at = utc_now()
     set_password(session, user, pending.password_hash)
     record(session, "email_verified", origin.by(user.id), user_id=user.id)
