@@ -495,6 +495,10 @@ def test_a_registration_takes_over_an_account_that_nobody_proved(
     with core.database.read() as session:
         (row,) = session.exec(select(User)).all()
     assert (row.id, row.stamp) == (user.id, 1)
+    (told,) = mails()
+    assert (told["To"], "password" in told["Subject"]) == (BOB, True)
+    (event,) = events(core, "password_reset")
+    assert (event.user_id, event.actor) == (user.id, str(user.id))
 
 
 def test_who_reads_a_look_alike_address_takes_no_account_over(

@@ -275,3 +275,5 @@ def _take_over(
     user.email_verified_at = utc_now()
     set_password(session, user, pending.password_hash)
     record(session, "email_verified", origin.by(user.id), user_id=user.id)
+    record(session, "password_reset", origin.by(user.id), user_id=user.id)
+    tell(session, "password_changed", user, origin)
