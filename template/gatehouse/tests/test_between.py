@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 import time_machine
+from fastapi import HTTPException
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
@@ -451,6 +452,22 @@ def test_a_link_is_good_for_ten_wrong_passwords(
         assert client.post("/auth/verify-email", json=sent).json()["type"] != "about:blank"
     core.throttle.forget()
     assert client.post("/auth/verify-email", json={"token": token}).status_code == 400
+
+
+def test_a_right_password_does_not_use_a_link_up(
+    client: TestClient, core: Gatehouse, mails: Mails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(client, PASSWORD)
+    sent = {"token": links(mails)[BOB], "password": PASSWORD}
+
+    def fail(*_: object) -> None:
+        raise HTTPException(503, "What a new account needs is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(core.hooks), "on_registered", fail)
+        for _ in range(11):
+            assert client.post("/auth/verify-email", json=sent).status_code == 503
+    assert client.post("/auth/verify-email", json=sent).status_code == 204
 
 
 def test_pending_registrations_are_bounded_and_no_network_takes_anothers_place(

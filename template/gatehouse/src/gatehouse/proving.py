@@ -114,6 +114,7 @@ async def prove_link_password(core: Gatehouse, origin: Origin, token: str, passw
     if checked is None:
         await run_in_threadpool(_note_wrong_link_password, core, origin, token)
         raise WrongPassword
+    await run_in_threadpool(_note_right_link_password, core, token)
     await run_in_threadpool(
         refuse_throttled, core, origin, lambda: core.throttle.login_succeeded(key, origin.network)
     )
@@ -128,6 +129,11 @@ def _note_wrong_link_password(core: Gatehouse, origin: Origin, token: str) -> No
     with core.database.write() as session:
         registration.drop_spent_link(session, token)
         record(session, "login_failed", origin)
+
+
+def _note_right_link_password(core: Gatehouse, token: str) -> None:
+    with core.database.write() as session:
+        registration.uncount_link_password(session, token)
 
 
 def refuse_throttled(core: Gatehouse, origin: Origin, count: Callable[[], None]) -> None:

@@ -186,6 +186,15 @@ def count_link_password(session: Session, token: str) -> None:
     raise BadOneTimeToken
 
 
+def uncount_link_password(session: Session, token: str) -> None:
+    """It was right: what the link has its share of is wrong ones."""
+    for table in (PendingRegistration, OneTimeToken):
+        row = update(table).where(
+            col(table.digest) == digest_of(token), col(table.wrong_passwords) > 0
+        )
+        session.execute(row.values(wrong_passwords=col(table.wrong_passwords) - 1))
+
+
 def drop_spent_link(session: Session, token: str) -> None:
     """After a wrong password: a link that has had its share of them is good no more."""
     for table in (PendingRegistration, OneTimeToken):
