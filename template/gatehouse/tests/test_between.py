@@ -17,7 +17,7 @@ from fastapi import HTTPException
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
-from gatehouse import User, passwords, users, utc_now
+from gatehouse import User, one_time, passwords, users, utc_now
 from gatehouse.mailing import Mailer, MailNotSent
 from gatehouse.sessions import end_sessions
 from gatehouse.state import Gatehouse
@@ -242,6 +242,31 @@ def test_a_mailed_link_is_void_after_an_event(
     event(core)
     enable(core)
     assert client.post(path, json={"token": token, **more}).status_code == 400
+
+
+def test_what_an_earlier_release_left_for_an_address_that_is_refused_now_makes_none(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, mails: Mails
+) -> None:
+    unseen = "bo\ufe0fb@example.com"
+    user = create_user(BOB)
+    with locked(core) as (session, row):
+        token = one_time.issue(session, "change_email", row, unseen)
+        session.add(
+            Errand(
+                kind="register",
+                email=unseen,
+                email_key=unseen,
+                password_hash="!",
+                ip="",
+                user_agent="",
+                request_id="",
+            )
+        )
+    assert client.post("/auth/verify-email", json={"token": token}).status_code == 400
+    assert mails() == []
+    with core.database.read() as session:
+        assert session.get_one(User, user.id).email == BOB
+        assert session.exec(select(PendingRegistration)).all() == []
 
 
 def test_a_notice_is_sent_to_the_address_of_its_moment_whatever_comes_after(

@@ -15,6 +15,7 @@ from gatehouse import one_time
 from gatehouse.audit import Origin, record
 from gatehouse.errands import Letter, Terms, is_superseded, origin_of
 from gatehouse.hooks import Hooks
+from gatehouse.invisible import holds_invisible
 from gatehouse.one_time import BadOneTimeToken, digest_of
 from gatehouse.recovery import tell
 from gatehouse.tables import Errand, OneTimeToken, PendingRegistration, User, utc_now
@@ -35,6 +36,8 @@ def register(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     if errand.password_hash is None:  # the same, where the account exists at once
         return _prove(session, errand, terms)
     user = _user_of(session, errand)
+    if user is None and holds_invisible(errand.email):  # asked of an earlier release
+        return None
     if user is None and not terms.must_verify:
         return _make_at_once(session, errand, terms)
     unproved = user is None or (user.is_active and user.email_verified_at is None)
