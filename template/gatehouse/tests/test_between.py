@@ -218,6 +218,31 @@ def test_a_change_of_address_that_the_mail_server_put_off_is_void_after_a_reset(
         assert session.exec(select(Errand)).all() == []
 
 
+@pytest.mark.parametrize("path", ["/auth/forgot-password", "/auth/verify-email/resend"])
+def test_a_link_that_the_mail_server_put_off_is_not_made_after_an_event(
+    client: TestClient,
+    core: Gatehouse,
+    create_user: CreateUser,
+    mails: Mails,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+) -> None:
+    create_user(BOB, verified=False)
+
+    def put_off(*_: object) -> None:
+        raise MailNotSent("450")
+
+    client.post(path, json={"email": BOB})
+    with monkeypatch.context() as patch:
+        patch.setattr(Mailer, "send", put_off)
+        assert mails() == []
+    change_role(core, "admin")
+    with time_machine.travel(utc_now() + timedelta(hours=2), tick=False):
+        assert mails() == []
+        client.post(path, json={"email": BOB})
+        assert list(links(mails)) == [BOB]
+
+
 @pytest.mark.parametrize("event", [*VOIDING[:3], VOIDING[4]])
 @pytest.mark.parametrize("kind", ["change_email", "reset"])
 def test_a_mailed_link_is_void_after_an_event(

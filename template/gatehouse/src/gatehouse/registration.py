@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from gatehouse import one_time
 from gatehouse.audit import Origin, record
-from gatehouse.errands import Letter, Terms, is_superseded, origin_of
+from gatehouse.errands import Letter, Terms, is_superseded, is_void, origin_of
 from gatehouse.hooks import Hooks
 from gatehouse.invisible import holds_invisible
 from gatehouse.one_time import BadOneTimeToken, digest_of
@@ -143,6 +143,8 @@ def verify(session: Session, errand: Errand, terms: Terms) -> Letter | None:
 def _prove(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     user = _user_of(session, errand)
     if user is None or not user.is_active or user.email_verified_at is not None:
+        return None
+    if is_void(errand, user):
         return None
     token = one_time.issue(session, "verify", user, user.email)
     link = terms.link("verify-email", token, ASK)
