@@ -13,10 +13,11 @@ from uuid import UUID
 
 import pytest
 import time_machine
+from fastapi import HTTPException
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
-from gatehouse import User, passwords, users, utc_now
+from gatehouse import User, one_time, passwords, users, utc_now
 from gatehouse.mailing import Mailer, MailNotSent
 from gatehouse.sessions import end_sessions
 from gatehouse.state import Gatehouse
@@ -217,6 +218,31 @@ def test_a_change_of_address_that_the_mail_server_put_off_is_void_after_a_reset(
         assert session.exec(select(Errand)).all() == []
 
 
+@pytest.mark.parametrize("path", ["/auth/forgot-password", "/auth/verify-email/resend"])
+def test_a_link_that_the_mail_server_put_off_is_not_made_after_an_event(
+    client: TestClient,
+    core: Gatehouse,
+    create_user: CreateUser,
+    mails: Mails,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+) -> None:
+    create_user(BOB, verified=False)
+
+    def put_off(*_: object) -> None:
+        raise MailNotSent("450")
+
+    client.post(path, json={"email": BOB})
+    with monkeypatch.context() as patch:
+        patch.setattr(Mailer, "send", put_off)
+        assert mails() == []
+    change_role(core, "admin")
+    with time_machine.travel(utc_now() + timedelta(hours=2), tick=False):
+        assert mails() == []
+        client.post(path, json={"email": BOB})
+        assert list(links(mails)) == [BOB]
+
+
 @pytest.mark.parametrize("event", [*VOIDING[:3], VOIDING[4]])
 @pytest.mark.parametrize("kind", ["change_email", "reset"])
 def test_a_mailed_link_is_void_after_an_event(
@@ -241,6 +267,31 @@ def test_a_mailed_link_is_void_after_an_event(
     event(core)
     enable(core)
     assert client.post(path, json={"token": token, **more}).status_code == 400
+
+
+def test_what_an_earlier_release_left_for_an_address_that_is_refused_now_makes_none(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, mails: Mails
+) -> None:
+    unseen = "bo\ufe0fb@example.com"
+    user = create_user(BOB)
+    with locked(core) as (session, row):
+        token = one_time.issue(session, "change_email", row, unseen)
+        session.add(
+            Errand(
+                kind="register",
+                email=unseen,
+                email_key=unseen,
+                password_hash="!",
+                ip="",
+                user_agent="",
+                request_id="",
+            )
+        )
+    assert client.post("/auth/verify-email", json={"token": token}).status_code == 400
+    assert mails() == []
+    with core.database.read() as session:
+        assert session.get_one(User, user.id).email == BOB
+        assert session.exec(select(PendingRegistration)).all() == []
 
 
 def test_a_notice_is_sent_to_the_address_of_its_moment_whatever_comes_after(
@@ -344,6 +395,17 @@ def test_a_right_password_with_a_scope_beyond_the_role_counts_like_a_wrong_one(
         assert session.get_one(User, user.id).failed_logins == 2
 
 
+def test_a_right_password_with_a_scope_beyond_the_role_is_throttled_like_a_wrong_one(
+    client: TestClient, core: Gatehouse, create_user: CreateUser
+) -> None:
+    create_user(BOB, PASSWORD)
+    tries = range(LOGIN_PAIR.amount + 1)
+    right = [log_in(client, scope="users:read").status_code for _ in tries]
+    core.throttle.forget()
+    wrong = [log_in(client, password="wrong", scope="users:read").status_code for _ in tries]
+    assert right == wrong == [400] * LOGIN_PAIR.amount + [429]
+
+
 # --- who may act on whom
 
 
@@ -442,6 +504,22 @@ def test_a_link_is_good_for_ten_wrong_passwords(
     assert client.post("/auth/verify-email", json={"token": token}).status_code == 400
 
 
+def test_a_right_password_does_not_use_a_link_up(
+    client: TestClient, core: Gatehouse, mails: Mails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(client, PASSWORD)
+    sent = {"token": links(mails)[BOB], "password": PASSWORD}
+
+    def fail(*_: object) -> None:
+        raise HTTPException(503, "What a new account needs is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(core.hooks), "on_registered", fail)
+        for _ in range(11):
+            assert client.post("/auth/verify-email", json=sent).status_code == 503
+    assert client.post("/auth/verify-email", json=sent).status_code == 204
+
+
 def test_pending_registrations_are_bounded_and_no_network_takes_anothers_place(
     core: Gatehouse, client: TestClient, mails: Mails
 ) -> None:
@@ -484,3 +562,23 @@ def test_a_registration_takes_over_an_account_that_nobody_proved(
     with core.database.read() as session:
         (row,) = session.exec(select(User)).all()
     assert (row.id, row.stamp) == (user.id, 1)
+    (told,) = mails()
+    assert (told["To"], "password" in told["Subject"]) == (BOB, True)
+    (event,) = events(core, "password_reset")
+    assert (event.user_id, event.actor) == (user.id, str(user.id))
+
+
+def test_who_reads_a_look_alike_address_takes_no_account_over(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, mails: Mails
+) -> None:
+    stored, typed = "straße@example.com", "strasse@example.com"  # one account, two mailboxes
+    client.post("/auth/register", json={"email": typed, "password": NEXT})
+    early = links(mails)[typed]
+    user = create_user(stored, PASSWORD, verified=False)
+    client.post("/auth/register", json={"email": typed, "password": NEXT})
+    later = links(mails)
+    assert list(later) == [stored]
+    assert client.post("/auth/verify-email", json={"token": early}).status_code == 400
+    assert client.post("/auth/verify-email", json={"token": later[stored]}).status_code == 204
+    with core.database.read() as session:
+        assert session.get_one(User, user.id).email == stored

@@ -16,7 +16,7 @@ from gatehouse import outbox, utc_now
 from gatehouse.mailing import Mailer, MailNotSent
 from gatehouse.outbox import KEPT, LEASE, Outbox
 from gatehouse.state import Gatehouse
-from gatehouse.tables import Errand, User
+from gatehouse.tables import AuditEvent, Errand, User
 from gatehouse.testing import CreateUser, Mails
 
 BOB = "bob@example.com"
@@ -66,6 +66,23 @@ def test_a_mail_that_cannot_be_sent_is_tried_again_ever_more_rarely(
         (mail,) = mails()
     assert mail["To"] == BOB
     assert left(core) == []
+
+
+def test_a_request_whose_first_try_died_is_an_event_once(
+    core: Gatehouse, client: TestClient, create_user: CreateUser, mails: Mails
+) -> None:
+    create_user(BOB)
+    client.post("/auth/forgot-password", json={"email": BOB})
+    assert core.outbox._claim() is not None  # and then its process is no more
+    with time_machine.travel(utc_now() + LEASE + timedelta(seconds=1)) as clock:
+        with pytest.MonkeyPatch.context() as patch:
+            Broken(patch)
+            assert core.outbox.do_due() == 1
+        clock.shift(timedelta(hours=1))
+        assert len(mails()) == 1
+    with core.database.read() as session:
+        names = session.exec(select(AuditEvent.event)).all()
+    assert names == ["password_reset_requested"]
 
 
 def test_a_mail_that_could_not_be_sent_for_a_day_is_given_up(

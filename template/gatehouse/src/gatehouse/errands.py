@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from gatehouse.audit import Origin
 from gatehouse.hooks import Hooks
-from gatehouse.tables import Errand
+from gatehouse.tables import Errand, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,16 @@ def origin_of(errand: Errand) -> Origin:
         user_agent=errand.user_agent,
         request_id=errand.request_id,
     )
+
+
+def is_void(errand: Errand, user: User) -> bool:
+    """Whether the account has moved on since this was looked at first: then it makes no link.
+
+    What a form asked for names no account before that, so it takes the stamp then.
+    """
+    if errand.stamp is None:
+        errand.stamp = user.stamp
+    return errand.stamp != user.stamp
 
 
 def is_superseded(session: Session, errand: Errand) -> bool:

@@ -8,6 +8,7 @@ same way.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import ColumnElement
@@ -33,14 +34,17 @@ async def prove_password(
     key: str,
     user_id: UUID | None = None,
     verified: bool = False,
+    asked: frozenset[str] | None = None,
 ) -> users.Credentials:
     """The account whose password this is: that of an address's `key`, or of `user_id`.
 
-    `verified`: its address must be proved. A better hash is stored on the way. Raises
+    `verified`: its address must be proved. `asked`: scopes of which its role must hold one, else
+    its password is wrong whatever it is: nobody tests passwords by scopes that end in no login.
+    A better hash is stored on the way. Raises
     `WrongPassword`, `Throttled`, `HashQueueFull`. What acts on it calls `users.lock_proved`.
     """
     which = col(User.email_key) == key if user_id is None else col(User.id) == user_id
-    found = await run_in_threadpool(_find, core, origin, key, which, verified)
+    found = await run_in_threadpool(_find, core, origin, key, which, verified, asked)
     stored = found.password_hash if found else None
 
     def count() -> None:
@@ -59,11 +63,19 @@ async def prove_password(
 
 
 def _find(
-    core: Gatehouse, origin: Origin, key: str, which: ColumnElement[bool], verified: bool
+    core: Gatehouse,
+    origin: Origin,
+    key: str,
+    which: ColumnElement[bool],
+    verified: bool,
+    asked: frozenset[str] | None,
 ) -> users.Credentials | None:
     refuse_throttled(core, origin, lambda: core.throttle.check_login(key, origin.network))
     with core.database.read() as session:
-        return users.find_credentials(session, which, verified=verified, network=origin.network)
+        found = users.find_credentials(session, which, verified=verified, network=origin.network)
+    if found and asked is not None and not asked & frozenset(core.roles.get(found.role, ())):
+        return replace(found, password_hash=None)
+    return found
 
 
 def _rehash(core: Gatehouse, found: users.Credentials, new_hash: str) -> None:
@@ -102,6 +114,7 @@ async def prove_link_password(core: Gatehouse, origin: Origin, token: str, passw
     if checked is None:
         await run_in_threadpool(_note_wrong_link_password, core, origin, token)
         raise WrongPassword
+    await run_in_threadpool(_note_right_link_password, core, token)
     await run_in_threadpool(
         refuse_throttled, core, origin, lambda: core.throttle.login_succeeded(key, origin.network)
     )
@@ -116,6 +129,11 @@ def _note_wrong_link_password(core: Gatehouse, origin: Origin, token: str) -> No
     with core.database.write() as session:
         registration.drop_spent_link(session, token)
         record(session, "login_failed", origin)
+
+
+def _note_right_link_password(core: Gatehouse, token: str) -> None:
+    with core.database.write() as session:
+        registration.uncount_link_password(session, token)
 
 
 def refuse_throttled(core: Gatehouse, origin: Origin, count: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ from sqlmodel import Session, select
 from gatehouse import one_time
 from gatehouse.addresses import normalise
 from gatehouse.audit import Origin, record
-from gatehouse.errands import Letter, Terms, is_superseded, leave, origin_of
+from gatehouse.errands import Letter, Terms, is_superseded, is_void, leave, origin_of
 from gatehouse.tables import Errand, User, utc_now
 from gatehouse.users import LockedUser, lock_user, set_password
 
@@ -21,10 +21,10 @@ def forgot(session: Session, errand: Errand, terms: Terms) -> Letter | None:
         return None
     found = session.exec(select(User.id).where(User.email_key == errand.email_key)).one_or_none()
     user = lock_user(session, found) if found else None
-    if errand.attempts <= 1:
+    if errand.stamp is None:  # not by the count of tries: one may have failed before it wrote
         user_id = user.id if user else None
         record(session, "password_reset_requested", origin_of(errand), user_id=user_id)
-    if user is None or not user.is_active:
+    if user is None or not user.is_active or is_void(errand, user):
         return None
     # To the address as stored, never as typed: they may be look-alikes of each other.
     token = one_time.issue(session, "reset", user, user.email)

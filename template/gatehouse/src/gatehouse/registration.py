@@ -13,8 +13,9 @@ from sqlmodel import Session, col, select
 
 from gatehouse import one_time
 from gatehouse.audit import Origin, record
-from gatehouse.errands import Letter, Terms, is_superseded, origin_of
+from gatehouse.errands import Letter, Terms, is_superseded, is_void, origin_of
 from gatehouse.hooks import Hooks
+from gatehouse.invisible import holds_invisible
 from gatehouse.one_time import BadOneTimeToken, digest_of
 from gatehouse.recovery import tell
 from gatehouse.tables import Errand, OneTimeToken, PendingRegistration, User, utc_now
@@ -35,12 +36,16 @@ def register(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     if errand.password_hash is None:  # the same, where the account exists at once
         return _prove(session, errand, terms)
     user = _user_of(session, errand)
+    if user is None and holds_invisible(errand.email):  # asked of an earlier release
+        return None
     if user is None and not terms.must_verify:
         return _make_at_once(session, errand, terms)
     unproved = user is None or (user.is_active and user.email_verified_at is None)
     if not (unproved and terms.must_verify):
         return Letter(user.email if user else "", "already_registered", {"link": terms.home})
-    pending = _make_pending(session, errand, errand.password_hash)
+    # To the address as stored, never as typed: they may be look-alikes of each other.
+    address = user.email if user else errand.email
+    pending = _make_pending(session, errand, address, errand.password_hash)
     errand.registration_id, errand.password_hash = pending.id, None
     session.add(errand)
     return _renew(session, pending, terms)
@@ -73,10 +78,12 @@ def _make_at_once(session: Session, errand: Errand, terms: Terms) -> Letter | No
     return _prove(session, errand, terms)
 
 
-def _make_pending(session: Session, errand: Errand, password_hash: str) -> PendingRegistration:
+def _make_pending(
+    session: Session, errand: Errand, address: str, password_hash: str
+) -> PendingRegistration:
     """Earlier ones of the address stay as they are, up to a bound that no network uses up alone."""
     made = PendingRegistration(
-        email=errand.email,
+        email=address,
         email_key=errand.email_key,
         password_hash=password_hash,
         ip=errand.ip,
@@ -137,6 +144,8 @@ def _prove(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     user = _user_of(session, errand)
     if user is None or not user.is_active or user.email_verified_at is not None:
         return None
+    if is_void(errand, user):
+        return None
     token = one_time.issue(session, "verify", user, user.email)
     link = terms.link("verify-email", token, ASK)
     return Letter(user.email, "verify_email", {"link": link, **HOURS})
@@ -180,6 +189,15 @@ def count_link_password(session: Session, token: str) -> None:
         if done.rowcount:  # type: ignore[attr-defined]
             return
     raise BadOneTimeToken
+
+
+def uncount_link_password(session: Session, token: str) -> None:
+    """It was right: what the link has its share of is wrong ones."""
+    for table in (PendingRegistration, OneTimeToken):
+        row = update(table).where(
+            col(table.digest) == digest_of(token), col(table.wrong_passwords) > 0
+        )
+        session.execute(row.values(wrong_passwords=col(table.wrong_passwords) - 1))
 
 
 def drop_spent_link(session: Session, token: str) -> None:
@@ -231,7 +249,7 @@ def _confirm_registration(session: Session, token: str, origin: Origin, hooks: H
     )
     if not session.execute(used).rowcount:  # type: ignore[attr-defined]
         raise BadOneTimeToken
-    if user is not None and (user.email_verified_at is not None or not user.is_active):
+    if user is not None and not _may_take_over(user, found):
         raise BadOneTimeToken
     if user is None:
         _make_proved(session, found, origin, hooks)
@@ -259,10 +277,17 @@ def _make_proved(
     hooks.on_registered(session, user)
 
 
+def _may_take_over(user: User, pending: PendingRegistration) -> bool:
+    """Whose address nobody has proved, and to which this very link was mailed."""
+    return user.is_active and user.email_verified_at is None and user.email == pending.email
+
+
 def _take_over(
     session: Session, user: LockedUser, pending: PendingRegistration, origin: Origin
 ) -> None:
     """An account that nobody has proved, made by an earlier release or an import."""
-    user.email, user.email_verified_at = pending.email, utc_now()
+    user.email_verified_at = utc_now()
     set_password(session, user, pending.password_hash)
     record(session, "email_verified", origin.by(user.id), user_id=user.id)
+    record(session, "password_reset", origin.by(user.id), user_id=user.id)
+    tell(session, "password_changed", user, origin)

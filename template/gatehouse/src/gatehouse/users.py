@@ -62,6 +62,7 @@ class Credentials:
 
     user_id: UUID
     email_key: str
+    role: str
     password_hash: str | None
     verified: bool  # whether its address must be proved
     stamp: int
@@ -104,6 +105,7 @@ def find_credentials(
     return Credentials(
         user_id=user.id,
         email_key=user.email_key,
+        role=user.role,
         password_hash=user.password_hash if _can_log_in(user, known, verified) else None,
         verified=verified,
         stamp=user.stamp,

@@ -59,7 +59,9 @@ async def log_in(
     key = addresses.key_of(username)
     verified = core.settings.auth_require_verified_email
     try:
-        proved = await prove_password(core, origin, password, key=key, verified=verified)
+        proved = await prove_password(
+            core, origin, password, key=key, verified=verified, asked=asked
+        )
     except WrongPassword:
         raise _no_login() from None
     granted = await run_in_threadpool(_open, core, origin, proved, asked)
@@ -72,8 +74,8 @@ async def log_in(
 def _open(
     core: Gatehouse, origin: Origin, proved: users.Credentials, asked: frozenset[str] | None
 ) -> Granted | None:
-    """The session of a right password. None if the account has changed meanwhile, or if nothing
-    is left of the scopes asked for: else they would test a password without a trace."""
+    """The session of a right password. None if the account, or what its role holds of the scopes
+    asked for, has changed meanwhile."""
     with core.database.write() as session:
         user = users.lock_proved(session, proved, origin.network)
         if user is None:

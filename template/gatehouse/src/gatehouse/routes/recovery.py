@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 
 from gatehouse import one_time, recovery, registration
-from gatehouse.addresses import KnownAddress
+from gatehouse.addresses import BadAddress, KnownAddress
 from gatehouse.audit import Origin, origin_of
 from gatehouse.guards import public
 from gatehouse.one_time import BadOneTimeToken
@@ -73,7 +73,8 @@ async def verify_email(sent: Verification, core: Core, request: Request) -> None
         await run_in_threadpool(_confirm, core, origin, sent.token)
     except WrongPassword:
         raise WrongLinkPassword from None
-    except (BadOneTimeToken, IntegrityError):  # the latter: the address was taken meanwhile
+    # Taken meanwhile; or one that an earlier release mailed a link to and that is refused now.
+    except (BadOneTimeToken, IntegrityError, BadAddress):
         raise BAD_LINK from None
 
 
