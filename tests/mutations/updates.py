@@ -1,0 +1,5 @@
+"""Later."""
+
+from mutations import Mutation
+
+MUTATIONS: dict[str, Mutation] = {}
