@@ -556,7 +556,9 @@ def test_an_odd_token_is_shown_without_harm(
     assert "\x1b" not in shown
 
 
-@pytest.mark.parametrize("text", ["", "x", "a.b.c.d", "\x1b[2J", "é", "." * 9_000])
+@pytest.mark.parametrize(
+    "text", ["", "x", "a.b.c.d", "\x1b[2J", "é", "." * 9_000, f"{'a' * 9_000}.b.c"]
+)
 def test_text_that_is_no_token_is_explained_too(
     run: Run, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:

@@ -103,6 +103,24 @@ def test_a_weak_key_is_refused_without_being_shown(text: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+def in_both_cases(text: str) -> str:
+    return "".join(c.upper() if place % 2 else c for place, c in enumerate(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (in_both_cases(secrets.token_hex(32)), "hexadecimal"),
+        (b64(secrets.token_bytes(24) * 2), "repeats one pattern"),
+        (b64(bytes(0x80 + byte % 16 * 8 for byte in hashlib.sha256(b"few").digest())), "too few"),
+    ],
+    ids=["hexadecimal", "repeated", "few"],
+)
+def test_a_weak_key_that_no_other_check_would_notice_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(BadKey, match=reason):
+        read_keys(text)
+
+
 @pytest.mark.parametrize("text", sorted(WELL_KNOWN))
 def test_a_key_that_everyone_knows_is_refused(text: str) -> None:
     with pytest.raises(BadKey, match="well-known"):

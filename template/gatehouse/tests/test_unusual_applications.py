@@ -21,8 +21,6 @@ from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.testing import SignIn
 
-pytestmark = pytest.mark.thorough
-
 MARKER = "s3cret-marker-77"
 
 
@@ -68,6 +66,7 @@ def test_an_application_that_is_served_without_a_start_is_checked_all_the_same(
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.thorough
 def test_an_application_can_be_started_again(
     create_app: Callable[[], FastAPI], auth_key: str
 ) -> None:
@@ -177,6 +176,7 @@ def test_a_tag_of_a_union_is_not_repeated(app: FastAPI, client: TestClient) -> N
     assert MARKER not in answer.text
 
 
+@pytest.mark.thorough
 def test_a_client_that_leaves_is_no_error(
     core: Gatehouse, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -193,6 +193,7 @@ def test_a_client_that_leaves_is_no_error(
     assert caplog.records == []
 
 
+@pytest.mark.thorough
 def test_a_path_cannot_forge_a_line_of_the_log(
     app: FastAPI, client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -207,6 +208,7 @@ def test_a_path_cannot_forge_a_line_of_the_log(
     assert "\x1b" not in record.getMessage()
 
 
+@pytest.mark.thorough
 def test_the_values_of_a_refused_row_stay_out_of_the_log() -> None:
     try:
         raise RuntimeError(f"refused\nDETAIL:  Failing row contains ({MARKER}).\nCONTEXT: {MARKER}")
@@ -216,6 +218,7 @@ def test_the_values_of_a_refused_row_stay_out_of_the_log() -> None:
     assert MARKER not in JsonFormatter().format(record).replace("raise RuntimeError", "")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "message", "arguments"),
     [
