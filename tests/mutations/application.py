@@ -1,5 +1,4 @@
-"""Later."""
+"""What holds for every answer: headers, problems, limits, pages, the log."""
 
-from mutations import Mutation
 
-MUTATIONS: dict[str, Mutation] = {}
+MUTATIONS = {}

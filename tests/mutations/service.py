@@ -1,4 +1,4 @@
-"""The code of the rendered service that is its owner's."""
+"""The rendered service that is its owner's, and how it runs."""
 
 from mutations import Mutation
 

@@ -1,5 +1,4 @@
-"""Later."""
+"""Updates of a service: what a release may do, and what becomes of an owner's edits."""
 
-from mutations import Mutation
 
-MUTATIONS: dict[str, Mutation] = {}
+MUTATIONS = {}

@@ -92,6 +92,7 @@ def test_every_kind_of_answer_has_every_header_once(probe: TestClient) -> None:
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
             ("referrer-policy", "no-referrer"),
+            ("cross-origin-resource-policy", "same-origin"),
             (
                 "content-security-policy",
                 "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",

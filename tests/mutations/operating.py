@@ -1,0 +1,4 @@
+"""Settings, commands, migrations, imports and `doctor`."""
+
+
+MUTATIONS = {}
