@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI, HTTPException
-from pydantic import BaseModel
+from pydantic import BaseModel, EmailStr
 from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
@@ -161,6 +162,20 @@ def test_a_validation_error_never_repeats_what_was_sent(probe: TestClient, body:
         assert set(error) == {"loc", "msg", "type"}
 
 
+def test_a_refused_id_or_address_is_not_shown_in_part_either(
+    app: FastAPI, client: TestClient
+) -> None:
+    """The libraries name the character that they met."""
+
+    @app.get("/probe/named")
+    @public
+    def take_named(id_: UUID, email: EmailStr) -> None: ...
+
+    found = problem(client.get("/probe/named?id_=!&email=a@b!c.com"), 422)
+    assert [error["loc"] for error in found["errors"]] == [["query", "id_"], ["query", "email"]]
+    assert "!" not in str(found["errors"])
+
+
 @pytest.mark.parametrize(
     "raw",
     [
@@ -221,6 +236,19 @@ def test_a_body_is_limited_as_it_streams(probe: TestClient) -> None:
         "/probe/body", content=chunks(), headers={"Content-Type": "application/json"}
     )
     problem(answer, 413)
+
+
+def test_a_length_of_any_number_of_digits_is_too_large(probe: TestClient) -> None:
+    """Python reads no number of more than 4,300 digits."""
+    problem(probe.post("/probe/body", content=b"x", headers={"Content-Length": "9" * 5000}), 413)
+
+
+def test_a_request_of_two_lengths_is_refused(probe: TestClient) -> None:
+    """RFC 9112 section 6.1: one of them may be another server's, and hide a second request."""
+    both = {"Content-Length": "2", "Transfer-Encoding": "chunked"}
+    answer = probe.post("/probe/echo", content=b"{}", headers=both)
+    problem(answer, 400)
+    assert answer.headers["connection"] == "close"
 
 
 def test_a_body_of_64_kib_is_taken(probe: TestClient) -> None:
