@@ -141,7 +141,7 @@ def template(session: nox.Session) -> None:
 @nox.session
 def mutants(session: nox.Session) -> None:
     """Take lines of defence away, one at a time: a test must turn red. `-- --whole` takes all."""
-    install(session, "template")
+    install(session, "template", "postgresql")
     session.install("-e", f"{CORE}[testing]")
     whole = {"MUTANTS": "all"} if "--whole" in session.posargs else {}
     more = [argument for argument in session.posargs if argument != "--whole"]

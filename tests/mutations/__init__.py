@@ -11,11 +11,12 @@ PARTS = 5  # a run takes one, another one each day
 
 @dataclass(frozen=True)
 class Mutation:
-    """`old` becomes `new` in `file`; then `tests`, arguments of pytest, must fail.
+    """`old`, which is in `file` once, becomes `new`; then `tests` must fail.
 
-    `owner`: what guards an owner's application must also fail in the default suite, without the
-    thorough tests: the same ones, or those named there. `of_template`: the tests are the
-    template's own, run in a copy of this repository and not in a service.
+    `tests` is a file, and after a blank what pytest's -k takes of it. `owner`: what guards an
+    owner's application must also fail in the default suite, without the thorough tests: the same
+    ones, or those named there. `of_template`: the tests are the template's own, and the paths
+    those of a copy of this repository.
     """
 
     file: str
@@ -24,11 +25,6 @@ class Mutation:
     tests: str
     owner: bool | str = False
     of_template: bool = False
-
-    @property
-    def path(self) -> str:
-        """Where the file lies in the copy that is changed."""
-        return f"template/{self.file}" if self.of_template else self.file
 
     @property
     def owners_tests(self) -> str:

@@ -1,4 +1,3 @@
 """What holds for every answer: headers, problems, limits, pages, the log."""
 
-
 MUTATIONS = {}

@@ -1,4 +1,3 @@
 """Settings, commands, migrations, imports and `doctor`."""
 
-
 MUTATIONS = {}

@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, EmailStr
 from sqlalchemy.exc import OperationalError
+from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
 from gatehouse import PlainText, public
@@ -41,6 +42,11 @@ def probe(app: FastAPI, client: TestClient) -> TestClient:
     @public
     def echo(body: dict[str, Any]) -> dict[str, Any]:
         return body
+
+    @app.post("/probe/plain")
+    @public
+    def echo_plain(body: dict[str, Any]) -> JSONResponse:
+        return JSONResponse(body)
 
     @app.get("/probe/fail")
     @public
@@ -133,10 +139,14 @@ def test_an_error_of_the_service_s_own_keeps_its_words(probe: TestClient) -> Non
     assert problem(probe.get("/probe/gone"), 410)["detail"] == "It was here until Tuesday."
 
 
-def test_a_busy_database_names_the_seconds_to_wait(probe: TestClient) -> None:
+def test_a_busy_database_names_the_seconds_to_wait_and_nothing_of_its_own(
+    probe: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
     answer = probe.get("/probe/down")
     problem(answer, 503)
     assert answer.headers["retry-after"].isdigit()
+    assert "unavailable: OperationalError" in caplog.text
+    assert MARKER not in caplog.text
 
 
 GOOD = {"title": "x", "number": 1, "ratio": 1.5}
@@ -207,8 +217,9 @@ def test_json_that_no_parser_should_take_is_refused(probe: TestClient, raw: str)
 
 def test_an_answer_that_cannot_be_encoded_is_not_a_500(probe: TestClient) -> None:
     raw = '{"a": "\\ud800"}'
-    answer = probe.post("/probe/echo", content=raw, headers={"Content-Type": "application/json"})
-    problem(answer, 422)
+    for path in ("/probe/echo", "/probe/plain"):
+        answer = probe.post(path, content=raw, headers={"Content-Type": "application/json"})
+        problem(answer, 422)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
@@ -335,7 +346,7 @@ def test_a_write_that_a_constraint_refuses_is_a_conflict(
             with core.database.write() as session:
                 session.add(User(email="a", email_key="a", password_hash="!", role="user"))
 
-    problem(client.get("/probe/twice"), 409)
+    assert "email_key" not in problem(client.get("/probe/twice"), 409)["detail"]
 
 
 def test_a_debug_switch_changes_nothing(

@@ -554,6 +554,7 @@ def test_an_odd_token_is_shown_without_harm(
     shown = capsys.readouterr().out
     assert shown.isascii()
     assert "\x1b" not in shown
+    assert max(map(len, shown.splitlines())) < 300
 
 
 @pytest.mark.parametrize(
