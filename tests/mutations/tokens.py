@@ -1,6 +1,6 @@
 """Tokens, and what guards a route."""
 
-from mutations import CORE, Mutation
+from mutations import CORE, Argued, Mutation
 
 MUTATIONS = {
     "scope check": Mutation(
@@ -71,6 +71,12 @@ MUTATIONS = {
         "        self._verified = {}\n\n",
         "        pass\n\n",
         "gatehouse/tests/test_reloading.py taken_away",
+    ),
+    "end of the session in a token's life": Mutation(
+        f"{CORE}/tokens.py",
+        "lifetime = min(expected.lifetime, max(1, math.ceil(session_end) - now))",
+        "lifetime = expected.lifetime",
+        "gatehouse/tests/test_refresh.py",
     ),
     "claims that a service may not set": Mutation(
         f"{CORE}/tokens.py",
@@ -314,5 +320,52 @@ MUTATIONS = {
         'getattr(endpoint, "__gatehouse_public__", endpoint is not None)',
         "gatehouse/tests/test_guards.py",
         owner=True,
+    ),
+}
+
+ARGUED = {
+    "length of a token before it is looked up": Argued(
+        Mutation(
+            f"{CORE}/tokens.py",
+            '        if len(text) > MAX_LENGTH:\n            raise BadAccessToken("length")\n',
+            "",
+            "gatehouse/tests/test_hostile_tokens.py long",
+        ),
+        f"{CORE}/token_checks.py",
+        "len(candidate.text) > MAX_LENGTH or not",
+        "length of a token",
+    ),
+    "empty token": Argued(
+        Mutation(
+            f"{CORE}/guards.py",
+            "if len(given) > 1 or not token:",
+            "if len(given) > 1:",
+            "gatehouse/tests/test_authorization_header.py",
+        ),
+        f"{CORE}/token_checks.py",
+        " or not _COMPACT.fullmatch(candidate.text)",
+        "compact form",
+    ),
+    "order of a service's own claims": Argued(
+        Mutation(
+            f"{CORE}/tokens.py",
+            "claims = {**extra, **claims}",
+            "claims = {**claims, **extra}",
+            "gatehouse/tests/test_hooks.py",
+        ),
+        f"{CORE}/tokens.py",
+        "if taken := RESERVED & extra.keys():",
+        "claims that a service may not set",
+    ),
+    "shortest key for a signature": Argued(
+        Mutation(
+            f"{CORE}/token_checks.py",
+            '"enforce_minimum_key_length": True',
+            '"enforce_minimum_key_length": False',
+            "gatehouse/tests/test_hostile_tokens.py",
+        ),
+        f"{CORE}/key_weakness.py",
+        "if len(secret) < KEY_BYTES:",
+        "length of a secret",
     ),
 }

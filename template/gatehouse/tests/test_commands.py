@@ -492,6 +492,27 @@ def test_serve_trusts_no_proxy_header_and_names_no_server(
     assert "reload" not in options
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "url"),
+    [("SMTP_URL", "terminal:", "terminal:"), ("AUTH_REGISTRATION", "open", "")],
+)
+def test_serve_lets_nobody_register_who_cannot_be_sent_a_link(
+    run: Run,
+    started: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+    url: str,
+) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", "")
+    monkeypatch.setenv("SMTP_URL", url)
+    monkeypatch.setenv(variable, value)
+    assert run("serve") == 1
+    assert f"{variable} is refused" in capsys.readouterr().err
+    assert started == []
+
+
 # --- token inspect
 
 

@@ -81,6 +81,27 @@ def test_the_migrations_make_the_tables_that_the_code_describes(
     engine.dispose()
 
 
+def test_a_history_of_the_owners_sees_no_table_of_the_core(
+    core: Gatehouse, fresh_url: str, tmp_path: Path
+) -> None:
+    """Else `alembic revision --autogenerate` would write migrations that drop them."""
+    migrate(fresh_url, None)
+    folder = tmp_path / "migrations"
+    (folder / "versions").mkdir(parents=True)
+    (folder / "env.py").write_text(
+        "from gatehouse.migrating import run_migrations\n"
+        "from sqlalchemy import MetaData\n"
+        "run_migrations(MetaData(), version_table='alembic_version', database_url='')\n"
+    )
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    engine = create_database_engine(fresh_url)
+    with engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.check(config)
+    engine.dispose()
+
+
 def test_indexes_that_were_made_before_their_migration_are_taken_as_they_are(
     core: Gatehouse, fresh_url: str
 ) -> None:
