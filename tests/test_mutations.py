@@ -56,6 +56,8 @@ BROKEN = re.compile(
     r"^E +(NameError|UnboundLocalError|ImportError|ModuleNotFoundError|SyntaxError)", re.MULTILINE
 )
 
+PATIENCE = 600  # seconds: a removal must not make a test wait for ever
+
 Copies = Callable[[bool], Path]
 Count = Callable[[str, object], None]
 
@@ -107,6 +109,7 @@ def run_tests(
         env={**os.environ, "PYTHONPATH": os.pathsep.join(str(folder / name) for name in own)},
         capture_output=True,
         text=True,
+        timeout=PATIENCE,
     )
 
 

@@ -156,9 +156,18 @@ def test_migrate_names_the_history_that_it_did_not_find(
         assert "has no env.py" in str(ended.value)
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What uvicorn would have been started with."""
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr("uvicorn.run", lambda app, **options: calls.append({"app": app, **options}))
+    return calls
+
+
 @pytest.mark.parametrize("command", [["serve"], ["user", "create", "bob@example.com"]])
 def test_an_unmigrated_database_is_refused_with_the_remedy(
     run: Run,
+    started: list[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -169,12 +178,14 @@ def test_an_unmigrated_database_is_refused_with_the_remedy(
     assert run(*command, stdin=PASSWORD) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "migrate" in line
+    assert started == []
 
 
 @pytest.mark.parametrize("command", [["serve"], ["dev"], ["token", "inspect"]])
 @pytest.mark.parametrize("key", ["changeme", ""])
 def test_a_weak_key_is_refused_in_one_line(
     run: Run,
+    started: list[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     command: list[str],
@@ -424,14 +435,6 @@ def test_cleanup_deletes_all_that_is_over(
 
 
 # --- dev
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What uvicorn would have been started with."""
-    calls: list[dict[str, Any]] = []
-    monkeypatch.setattr("uvicorn.run", lambda app, **options: calls.append({"app": app, **options}))
-    return calls
 
 
 def test_the_first_dev_writes_a_key_for_its_owner_alone(
