@@ -140,11 +140,13 @@ def template(session: nox.Session) -> None:
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Take one line of defence away after the other; a test must turn red each time."""
-    install(session, "template")
+    """Take lines of defence away, one at a time: a test must turn red. `-- --whole` takes all."""
+    install(session, "template", "postgresql")
     session.install("-e", f"{CORE}[testing]")
+    whole = {"MUTANTS": "all"} if "--whole" in session.posargs else {}
+    more = [argument for argument in session.posargs if argument != "--whole"]
     tests = ("-q", "-n", "auto", f"tests/{MUTATIONS}")
-    session.run("pytest", *tests, *session.posargs, env=OWN_ENVIRONMENT)
+    session.run("pytest", *tests, *more, env={**OWN_ENVIRONMENT, **whole})
 
 
 @nox.session

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mutations import in_words
 from rendering import ANSWER_SETS, Answers, render, take_snapshot
 
 
@@ -56,3 +57,16 @@ def rendered(template: Path, answers: Answers, tmp_path_factory: pytest.TempPath
 def default_render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The service of the default answers. Tests leave it as it is."""
     return render(template, tmp_path_factory.mktemp("default"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the removed controls have shown, where they were run."""
+    outcomes = [
+        (kind, outcome == "passed")
+        for outcome in ("passed", "failed", "error")
+        for report in terminalreporter.getreports(outcome)
+        for name, kind in getattr(report, "user_properties", ())
+        if name == "removed" and (report.when == "call" or outcome == "error")
+    ]
+    if outcomes:
+        terminalreporter.write_line(in_words(outcomes))

@@ -4,419 +4,186 @@ Each case takes one line of defence out of a copy and expects the named tests to
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from rendering import REPOSITORY, replace
+import trees
+from mutations import (
+    PARTS,
+    Argued,
+    Mutation,
+    accounts,
+    application,
+    asked,
+    keys,
+    operating,
+    part_of,
+    tokens,
+    updates,
+)
+from mutations import service as owned
+from rendering import REPOSITORY, git
 
-CORE = "gatehouse/src/gatehouse"
+AREAS = (tokens, keys, application, accounts, operating, updates, owned)
+MUTATIONS: dict[str, Mutation] = {}
+ARGUED: dict[str, Argued] = {}
+for _area in AREAS:
+    MUTATIONS |= _area.MUTATIONS
+    ARGUED |= getattr(_area, "ARGUED", {})
 
-
-@dataclass(frozen=True)
-class Mutation:
-    """`old` becomes `new` in `file`; then `tests` must fail."""
-
-    file: str
-    old: str
-    new: str
-    tests: str
-
-
-MUTATIONS = {
-    "scope check": Mutation(
-        f"{CORE}/guards.py",
-        "if not token.scopes.issuperset(needed.scopes):",
-        "if False:",
-        "gatehouse/tests/test_guards.py",
-    ),
-    "audience check": Mutation(
-        f"{CORE}/token_checks.py",
-        "if expected.audience not in ([audience] if isinstance(audience, str) else audience):",
-        "if False:",
-        "gatehouse/tests/test_hostile_tokens.py",
-    ),
-    "issuer check": Mutation(
-        f"{CORE}/token_checks.py",
-        "if _need(candidate.claims).iss != expected.issuer:",
-        "if False:",
-        "gatehouse/tests/test_hostile_tokens.py",
-    ),
-    "lifetime check": Mutation(
-        f"{CORE}/token_checks.py",
-        "if not 0 < claims.exp - claims.iat <= expected.lifetime:",
-        "if False:",
-        "gatehouse/tests/test_hostile_tokens.py",
-    ),
-    "expiry of a remembered token": Mutation(
-        f"{CORE}/tokens.py",
-        "if token.expires_at <= time.time():",
-        "if False:",
-        "gatehouse/tests/test_hostile_tokens.py",
-    ),
-    "type of the token": Mutation(
-        f"{CORE}/token_checks.py",
-        'if str(candidate.header.get("typ")).lower() not in _TYPES:',
-        "if False:",
-        "gatehouse/tests/test_hostile_tokens.py",
-    ),
-    "algorithm of the key": Mutation(
-        f"{CORE}/token_checks.py",
-        "algorithms=[key.algorithm],",
-        'algorithms=["HS256", "HS384", "HS512"],',
-        "gatehouse/tests/test_hostile_tokens.py",
-    ),
-    "failures of an address": Mutation(
-        f"{CORE}/throttle.py",
-        'LOGIN_NETWORK = Limit("login-network", 50, 900)',
-        'LOGIN_NETWORK = Limit("login-network", 5000, 900)',
-        "gatehouse/tests/test_throttled_logins.py",
-    ),
-    "lease of an errand": Mutation(
-        f"{CORE}/outbox.py",
-        "                errand.due_at = now + LEASE\n",
-        "",
-        "gatehouse/tests/test_outbox.py",
-    ),
-    "threads that share verified tokens": Mutation(
-        f"{CORE}/tokens.py",
-        "            with self._changing:\n                while",
-        "            if True:\n                while",
-        "gatehouse/tests/test_hostile_tokens.py",
-    ),
-    "one successor": Mutation(
-        f"{CORE}/refresh.py",
-        ", col(RefreshToken.retired_at).is_(None)",
-        "",
-        "gatehouse/tests/test_refresh.py",
-    ),
-    "guard of every route": Mutation(
-        f"{CORE}/install.py",
-        "    check_routes(app.router, frozenset(app.state.gatehouse.scopes))\n",
-        "    pass\n",
-        "gatehouse/tests/test_guards.py",
-    ),
-    "decoy hash": Mutation(
-        f"{CORE}/proving.py",
-        (
-            "checked = await core.passwords.verify(password, stored, count, "
-            "client=origin.network)\n    if found"
-        ),
-        (
-            "checked = await core.passwords.verify(password, stored, count, "
-            "client=origin.network) if stored else None\n    if found"
-        ),
-        "gatehouse/tests/test_login.py",
-    ),
-    "count before the hash": Mutation(
-        f"{CORE}/proving.py",
-        "core.passwords.verify(password, stored, count, client=origin.network)\n    if found",
-        "core.passwords.verify(password, stored, client=origin.network)\n    if found",
-        "gatehouse/tests/test_between.py",
-    ),
-    "a hundred failures in a row": Mutation(
-        f"{CORE}/users.py",
-        "and (user.failed_logins < MOST_FAILURES or known)",
-        "",
-        "gatehouse/tests/test_between.py",
-    ),
-    "retirement of an older link": Mutation(
-        f"{CORE}/one_time.py",
-        "    retire(session, user.id, purpose)\n",
-        "",
-        "gatehouse/tests/test_recovery.py",
-    ),
-    "what a reset makes void": Mutation(
-        f"{CORE}/recovery.py",
-        "    set_password(session, user, password_hash)\n",
-        "    user.password_hash, user.failed_logins = password_hash, 0\n",
-        "gatehouse/tests/test_recovery.py",
-    ),
-    "current password": Mutation(
-        f"{CORE}/routes/doors.py",
-        "        raise WRONG from None",
-        (
-            "        return users.find_credentials(core.database.read().__enter__(), User.id == "
-            "user.id, verified=False, network=origin.network)"
-        ),
-        "gatehouse/tests/test_recovery.py",
-    ),
-    "mails to one address": Mutation(
-        f"{CORE}/routes/doors.py",
-        "if core.throttle.allows_mail(kind, key, origin.network):",
-        "if True:",
-        "gatehouse/tests/test_between.py",
-    ),
-    "mails of one network": Mutation(
-        f"{CORE}/throttle.py",
-        (
-            "            if not store.acquire_entry(own, MAIL.amount, MAIL.seconds):\n           "
-            "     return False\n"
-        ),
-        "",
-        "gatehouse/tests/test_between.py",
-    ),
-    "look for an account in the request": Mutation(
-        f"{CORE}/routes/doors.py",
-        "            leave(session, kind, origin, email=address,",
-        (
-            "            if session.exec(users.select(User).where(User.email_key == "
-            "key)).first():\n                return Accepted()\n            leave(session, kind, "
-            "origin, email=address,"
-        ),
-        "gatehouse/tests/test_registration.py",
-    ),
-    "last administrator": Mutation(
-        f"{CORE}/users.py",
-        "    if session.exec(active.limit(2)).all() == [user.id]:",
-        "    if False:",
-        "gatehouse/tests/test_administration.py",
-    ),
-    "ended sessions": Mutation(
-        f"{CORE}/guards.py",
-        "if revocation.ends(token):",
-        "if False:",
-        "gatehouse/tests/test_sessions.py",
-    ),
-    "stamp of a login under way": Mutation(
-        f"{CORE}/users.py",
-        "user is None or user.stamp != proved.stamp or",
-        "user is None or",
-        "gatehouse/tests/test_between.py",
-    ),
-    "activity of a login under way": Mutation(
-        f"{CORE}/users.py",
-        (
-            "    if not _can_log_in(user, _is_known(session, user.id, network), "
-            "proved.verified):\n        return None\n"
-        ),
-        "",
-        "gatehouse/tests/test_login.py",
-    ),
-    "session that acts": Mutation(
-        f"{CORE}/users.py",
-        "or not is_open(session, session_id, user, idle)",
-        "",
-        "gatehouse/tests/test_between.py",
-    ),
-    "scopes of the row that is held": Mutation(
-        f"{CORE}/routes/grants.py",
-        (
-            "scopes = frozenset(core.roles.get(user.role, ()))\n        if asked is not None and "
-            "not (scopes := scopes & asked):\n            return None"
-        ),
-        "scopes = frozenset(core.roles.get(user.role, ())) if asked is None else asked",
-        "gatehouse/tests/test_login.py",
-    ),
-    "stamp of a change of address that waits": Mutation(
-        f"{CORE}/recovery.py",
-        " or user.stamp != errand.stamp",
-        "",
-        "gatehouse/tests/test_between.py",
-    ),
-    "rise of the stamp": Mutation(
-        f"{CORE}/stamps.py",
-        '    user.stamp = cast("int", col(User.stamp) + 1)\n',
-        "",
-        "gatehouse/tests/test_between.py",
-    ),
-    "entry of an account": Mutation(
-        f"{CORE}/stamps.py",
-        "    _note(session, Ended(user_id=user_id, stamp=stamp, excepted=excepted))\n",
-        "",
-        "gatehouse/tests/test_between.py",
-    ),
-    "exception of the session that asks": Mutation(
-        f"{CORE}/routes/accounts.py",
-        "keep=caller.session_id)",
-        "keep=None)",
-        "gatehouse/tests/test_between.py",
-    ),
-    "one own role": Mutation(
-        f"{CORE}/users.py",
-        (
-            "    if role is not None and role != user.role and user.id == caller.id:\n        "
-            'raise NotAllowed("Nobody changes their own role.")\n'
-        ),
-        "",
-        "gatehouse/tests/test_between.py",
-    ),
-    "scopes of who is administered": Mutation(
-        f"{CORE}/users.py",
-        " or not touched <= held:",
-        ":",
-        "gatehouse/tests/test_between.py",
-    ),
-    "scopes of the token that administers": Mutation(
-        f"{CORE}/users.py",
-        "held = acting.scopes & frozenset(",
-        "held = frozenset(",
-        "gatehouse/tests/test_between.py",
-    ),
-    "record of a refusal": Mutation(
-        f"{CORE}/routes/administration.py",
-        '            record(session, "role_refused", origin, user_id=user_id)\n',
-        "            pass\n",
-        "gatehouse/tests/test_between.py",
-    ),
-    "actor of an event": Mutation(
-        f"{CORE}/audit.py",
-        "        return replace(self, actor=str(user_id), actor_session_id=session_id)",
-        "        return self",
-        "gatehouse/tests/test_between.py",
-    ),
-    "actor of a command": Mutation(
-        f"{CORE}/audit.py",
-        'request_id="", actor="command")',
-        'request_id="")',
-        "gatehouse/tests/test_between.py",
-    ),
-    "count of an odd password": Mutation(
-        f"{CORE}/passwords.py",
-        '            password, normal, stored = "", "", None\n',
-        "            return None\n",
-        "gatehouse/tests/test_between.py",
-    ),
-    "failure on the account": Mutation(
-        f"{CORE}/proving.py",
-        "        users.note_failure(session, key)\n",
-        "",
-        "gatehouse/tests/test_between.py",
-    ),
-    "trace of a failure": Mutation(
-        f"{CORE}/proving.py",
-        (
-            '        record(session, "login_failed", origin, user_id=found.user_id if found else '
-            "None)\n"
-        ),
-        "",
-        "gatehouse/tests/test_between.py",
-    ),
-    "password of a registration's link": Mutation(
-        f"{CORE}/proving.py",
-        "    if checked is None:\n        await run_in_threadpool(_note_wrong",
-        "    if False:\n        await run_in_threadpool(_note_wrong",
-        "gatehouse/tests/test_between.py",
-    ),
-    "ten wrong passwords of a link": Mutation(
-        f"{CORE}/registration.py",
-        "            col(table.wrong_passwords) >= MOST_WRONG_PASSWORDS,\n",
-        "            col(table.wrong_passwords) > MOST_WRONG_PASSWORDS,\n",
-        "gatehouse/tests/test_between.py",
-    ),
-    "bound of a network's registrations": Mutation(
-        f"{CORE}/registration.py",
-        "    if count[made.network] > MOST_OF_A_NETWORK:",
-        "    if False:",
-        "gatehouse/tests/test_between.py",
-    ),
-    "bound of an address's registrations": Mutation(
-        f"{CORE}/registration.py",
-        "    elif count.total() > MOST_PENDING:",
-        "    elif False:",
-        "gatehouse/tests/test_between.py",
-    ),
-    "takeover by a registration": Mutation(
-        f"{CORE}/registration.py",
-        "    set_password(session, user, pending.password_hash)\n    record",
-        "    record",
-        "gatehouse/tests/test_between.py",
-    ),
-    "everyone out": Mutation(
-        f"{CORE}/revocation.py",
-        " or token.epoch < self._epoch:",
-        ":",
-        "gatehouse/tests/test_revocation.py",
-    ),
-    "stamp of an access token": Mutation(
-        f"{CORE}/revocation.py",
-        "            and (token.stamp or 0) < event.stamp\n",
-        "            and False\n",
-        "gatehouse/tests/test_revocation.py",
-    ),
-    "exception of one session alone": Mutation(
-        f"{CORE}/revocation.py",
-        "            and token.session_id != event.excepted\n",
-        "            and event.excepted is None\n",
-        "gatehouse/tests/test_revocation.py",
-    ),
-    "order that the list follows": Mutation(
-        f"{CORE}/revocation.py",
-        "        return col(table.position) > _first(self._seen)",
-        "        return col(table.position) > _first(self._seen) + 1",
-        "gatehouse/tests/test_revocation.py",
-    ),
-    "older event of an account": Mutation(
-        f"{CORE}/revocation.py",
-        "if known is None or known.stamp < one.stamp:",
-        "if True:",
-        "gatehouse/tests/test_revocation.py",
-    ),
-    "trace of a refused refresh": Mutation(
-        f"{CORE}/routes/grants.py",
-        '            "refresh_refused",\n',
-        '            "refresh",\n',
-        "gatehouse/tests/test_refresh.py",
-    ),
-    "limit before the body": Mutation(
-        f"{CORE}/routes/doors.py",
-        "        refuse_flood(core, origin_of(request, core.settings.trusted_proxies), limit)\n",
-        "        pass\n",
-        "gatehouse/tests/test_recovery.py",
-    ),
-    "owner check": Mutation(
-        "src/demo_service/notes/routes.py",
-        "if note is None or note.owner_id != caller.user_id:",
-        "if note is None:",
-        "tests/test_notes.py",
-    ),
-    "owner's list": Mutation(
-        "src/demo_service/notes/routes.py",
-        "select(Note).where(Note.owner_id == caller.user_id)",
-        "select(Note)",
-        "tests/test_notes.py",
-    ),
-}
+CHOSEN = part_of(list(MUTATIONS), asked())
+OWNERS = [name for name in CHOSEN if MUTATIONS[name].owner]
+CHOSEN_ARGUED = part_of(list(ARGUED), asked())
 
 
-def run_tests(service: Path, tests: str) -> subprocess.CompletedProcess[str]:
-    paths = os.pathsep.join((str(service / "gatehouse" / "src"), str(service / "src")))
+def unchanged() -> list[tuple[str, bool, bool]]:
+    """The tests as they are run where nothing was removed: whole files, but for the template's."""
+    chosen = [MUTATIONS[name] for name in CHOSEN]
+    own = {(found.tests, True, True) for found in chosen if found.of_template}
+    core = {(found.tests.split()[0], True, False) for found in chosen if not found.of_template}
+    owners = {(MUTATIONS[name].owners_tests.split()[0], False, False) for name in OWNERS}
+    return sorted(own | core | owners)
+
+
+# A removal that breaks the code itself is noticed by any test, and so says nothing of this one.
+BROKEN = re.compile(
+    r"^E +(NameError|UnboundLocalError|ImportError|ModuleNotFoundError|SyntaxError)", re.MULTILINE
+)
+
+PATIENCE = 600  # seconds: a removal must not make a test wait for ever
+
+Copies = Callable[[bool], Path]
+Count = Callable[[str, object], None]
+
+
+@pytest.fixture(scope="session")
+def copies(default_render: Path, tmp_path_factory: pytest.TempPathFactory) -> Copies:
+    """A service and, where it is asked for, a copy of this repository: one of each a worker."""
+    folder = tmp_path_factory.mktemp("copies")
+    service, repository = folder / "service", folder / "repository"
+
+    def copy(of_template: bool) -> Path:
+        if of_template and not repository.exists():
+            trees.copy_working_tree(REPOSITORY, repository)
+            git(repository, "init", "--quiet", "--initial-branch=main")
+            git(repository, "add", "--all")
+            git(repository, "commit", "--quiet", "--message=test")
+        if not of_template and not service.exists():
+            shutil.copytree(default_render, service)
+        return repository if of_template else service
+
+    return copy
+
+
+@contextmanager
+def without(copies: Copies, mutation: Mutation) -> Iterator[None]:
+    """While it lasts, the copy lacks that line."""
+    path = copies(mutation.of_template) / mutation.file
+    text = path.read_text()
+    assert text.count(mutation.old) == 1, f"{path} does not hold this once: {mutation.old!r}"
+    path.write_text(text.replace(mutation.old, mutation.new))
+    try:
+        yield
+    finally:
+        path.write_text(text)
+
+
+def run_tests(
+    copies: Copies, tests: str, *, thorough: bool, of_template: bool
+) -> subprocess.CompletedProcess[str]:
+    folder = copies(of_template)
+    own = ("template/gatehouse/src",) if of_template else ("gatehouse/src", "src")
+    file, *selection = tests.split(maxsplit=1)
+    options = ["-k", selection[0]] if selection else []
+    if thorough and not of_template:
+        options += ["-o", "gatehouse_thorough=true"]
     return subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"),
-            *("-o", "gatehouse_thorough=true", tests),
-        ],
-        cwd=service,
-        env={**os.environ, "PYTHONPATH": paths},
+        [*(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"), file, *options],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(str(folder / name) for name in own)},
         capture_output=True,
         text=True,
+        timeout=PATIENCE,
     )
 
 
-@pytest.fixture
-def service(default_render: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(default_render, tmp_path / "service"))
+def is_red(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 1, done.stdout
+    assert " failed" in done.stdout, done.stdout
+    assert not BROKEN.search(done.stdout), done.stdout
 
 
-@pytest.mark.parametrize("tests", sorted({mutation.tests for mutation in MUTATIONS.values()}))
-def test_unchanged_the_tests_are_green(service: Path, tests: str) -> None:
-    done = run_tests(service, tests)
+@pytest.mark.parametrize(("tests", "thorough", "of_template"), unchanged())
+def test_unchanged_the_tests_are_green(
+    copies: Copies, tests: str, thorough: bool, of_template: bool
+) -> None:
+    done = run_tests(copies, tests, thorough=thorough, of_template=of_template)
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
-def test_without_it_a_test_is_red(service: Path, name: str) -> None:
+@pytest.mark.parametrize("name", CHOSEN)
+def test_without_it_a_test_is_red(copies: Copies, record_property: Count, name: str) -> None:
+    record_property("removed", "core")
     mutation = MUTATIONS[name]
-    replace(service / mutation.file, mutation.old, mutation.new)
-    done = run_tests(service, mutation.tests)
-    assert done.returncode == 1, done.stdout
-    assert " failed" in done.stdout, done.stdout
+    with without(copies, mutation):
+        of_template = mutation.of_template
+        is_red(run_tests(copies, mutation.tests, thorough=True, of_template=of_template))
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_without_it_an_owners_default_suite_is_red(
+    copies: Copies, record_property: Count, name: str
+) -> None:
+    record_property("removed", "owner")
+    mutation = MUTATIONS[name]
+    with without(copies, mutation):
+        is_red(run_tests(copies, mutation.owners_tests, thorough=False, of_template=False))
+
+
+@pytest.mark.parametrize("name", CHOSEN_ARGUED)
+def test_what_is_argued_is_made_up_for(copies: Copies, record_property: Count, name: str) -> None:
+    """By a line that is still there, and whose own removal is red."""
+    record_property("removed", "argued")
+    argued = ARGUED[name]
+    made_up = MUTATIONS[argued.red]
+    assert argued.line in (REPOSITORY / "template" / argued.made_up_in).read_text()
+    assert (made_up.file, argued.line in made_up.old) == (argued.made_up_in, True)
+    with without(copies, argued.removal):
+        removal = argued.removal
+        done = run_tests(copies, removal.tests, thorough=True, of_template=removal.of_template)
+        assert done.returncode == 0, f"a test sees it after all: move it.\n{done.stdout}"
+
+
+def test_names_are_of_one_mutation_each() -> None:
+    names = [*MUTATIONS, *ARGUED]
+    assert len(names) == sum(
+        len(area.MUTATIONS) + len(getattr(area, "ARGUED", {})) for area in AREAS
+    )
+    assert len(names) == len(set(names))
 
 
 def test_the_mutations_name_files_of_the_repository() -> None:
     for mutation in MUTATIONS.values():
-        if mutation.file.startswith("gatehouse/"):
+        if mutation.of_template:
+            assert (REPOSITORY / mutation.file).is_file()
+        elif mutation.file.startswith("gatehouse/"):
             assert (REPOSITORY / "template" / mutation.file).is_file()
+
+
+@pytest.mark.parametrize("which", ["some", "0/5", "6/5", "1", "/", "-1/5"])
+def test_a_part_that_is_none_is_refused(which: str) -> None:
+    with pytest.raises(ValueError, match="MUTANTS"):
+        part_of(["one"], which)
+
+
+def test_the_parts_are_all_of_them_once() -> None:
+    names = list(MUTATIONS)
+    parts = [part_of(names, f"{part}/{PARTS}") for part in range(1, PARTS + 1)]
+    assert sorted(name for part in parts for name in part) == sorted(names)
+    assert part_of(names, "all") == names

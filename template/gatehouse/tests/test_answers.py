@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI, HTTPException
-from pydantic import BaseModel
+from pydantic import BaseModel, EmailStr
 from sqlalchemy.exc import OperationalError
+from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
 from gatehouse import PlainText, public
@@ -40,6 +42,11 @@ def probe(app: FastAPI, client: TestClient) -> TestClient:
     @public
     def echo(body: dict[str, Any]) -> dict[str, Any]:
         return body
+
+    @app.post("/probe/plain")
+    @public
+    def echo_plain(body: dict[str, Any]) -> JSONResponse:
+        return JSONResponse(body)
 
     @app.get("/probe/fail")
     @public
@@ -92,6 +99,7 @@ def test_every_kind_of_answer_has_every_header_once(probe: TestClient) -> None:
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
             ("referrer-policy", "no-referrer"),
+            ("cross-origin-resource-policy", "same-origin"),
             (
                 "content-security-policy",
                 "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
@@ -131,10 +139,14 @@ def test_an_error_of_the_service_s_own_keeps_its_words(probe: TestClient) -> Non
     assert problem(probe.get("/probe/gone"), 410)["detail"] == "It was here until Tuesday."
 
 
-def test_a_busy_database_names_the_seconds_to_wait(probe: TestClient) -> None:
+def test_a_busy_database_names_the_seconds_to_wait_and_nothing_of_its_own(
+    probe: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
     answer = probe.get("/probe/down")
     problem(answer, 503)
     assert answer.headers["retry-after"].isdigit()
+    assert "unavailable: OperationalError" in caplog.text
+    assert MARKER not in caplog.text
 
 
 GOOD = {"title": "x", "number": 1, "ratio": 1.5}
@@ -158,6 +170,20 @@ def test_a_validation_error_never_repeats_what_was_sent(probe: TestClient, body:
     assert found["errors"]
     for error in found["errors"]:
         assert set(error) == {"loc", "msg", "type"}
+
+
+def test_a_refused_id_or_address_is_not_shown_in_part_either(
+    app: FastAPI, client: TestClient
+) -> None:
+    """The libraries name the character that they met."""
+
+    @app.get("/probe/named")
+    @public
+    def take_named(id_: UUID, email: EmailStr) -> None: ...
+
+    found = problem(client.get("/probe/named?id_=!&email=a@b!c.com"), 422)
+    assert [error["loc"] for error in found["errors"]] == [["query", "id_"], ["query", "email"]]
+    assert "!" not in str(found["errors"])
 
 
 @pytest.mark.parametrize(
@@ -191,8 +217,9 @@ def test_json_that_no_parser_should_take_is_refused(probe: TestClient, raw: str)
 
 def test_an_answer_that_cannot_be_encoded_is_not_a_500(probe: TestClient) -> None:
     raw = '{"a": "\\ud800"}'
-    answer = probe.post("/probe/echo", content=raw, headers={"Content-Type": "application/json"})
-    problem(answer, 422)
+    for path in ("/probe/echo", "/probe/plain"):
+        answer = probe.post(path, content=raw, headers={"Content-Type": "application/json"})
+        problem(answer, 422)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
@@ -220,6 +247,19 @@ def test_a_body_is_limited_as_it_streams(probe: TestClient) -> None:
         "/probe/body", content=chunks(), headers={"Content-Type": "application/json"}
     )
     problem(answer, 413)
+
+
+def test_a_length_of_any_number_of_digits_is_too_large(probe: TestClient) -> None:
+    """Python reads no number of more than 4,300 digits."""
+    problem(probe.post("/probe/body", content=b"x", headers={"Content-Length": "9" * 5000}), 413)
+
+
+def test_a_request_of_two_lengths_is_refused(probe: TestClient) -> None:
+    """RFC 9112 section 6.1: one of them may be another server's, and hide a second request."""
+    both = {"Content-Length": "2", "Transfer-Encoding": "chunked"}
+    answer = probe.post("/probe/echo", content=b"{}", headers=both)
+    problem(answer, 400)
+    assert answer.headers["connection"] == "close"
 
 
 def test_a_body_of_64_kib_is_taken(probe: TestClient) -> None:
@@ -306,7 +346,7 @@ def test_a_write_that_a_constraint_refuses_is_a_conflict(
             with core.database.write() as session:
                 session.add(User(email="a", email_key="a", password_hash="!", role="user"))
 
-    problem(client.get("/probe/twice"), 409)
+    assert "email_key" not in problem(client.get("/probe/twice"), 409)["detail"]
 
 
 def test_a_debug_switch_changes_nothing(

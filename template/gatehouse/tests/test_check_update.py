@@ -229,6 +229,21 @@ def test_a_template_out_of_reach_is_one_line_without_a_password(
     assert "secret" not in done.stderr
 
 
+def test_an_answer_of_more_than_one_line_is_none(check: Check, service: Path) -> None:
+    """It would be shown in a terminal, and be an address for git."""
+    set_answers(service, src_path="/x\x1b[2J")
+    done = check("waiting")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "does not say _src_path" in done.stderr
+
+
+def test_what_git_says_cannot_draw_in_a_terminal(releases: Any, tmp_path: Path) -> None:
+    with pytest.raises(releases.Trouble) as trouble:
+        releases.git("-C", str(tmp_path / "a\x1b[2Jb"), "status")
+    assert "\x1b" not in str(trouble.value)
+    assert "[2Jb" in str(trouble.value)
+
+
 def test_a_template_that_does_not_answer_is_given_up(
     releases: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,6 +357,33 @@ def test_a_failed_update_is_one_and_conflicts_are_three(
     assert check("update").returncode == 1
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("touch conftest.py", "'conftest.py': a release has no such file"),
+        ("mkdir .venv && touch .venv/x", "'.venv/x': a release has no such file"),
+        ("ln -s one.py gatehouse/two.py", "'gatehouse/two.py': it is a link"),
+        ("touch gatehouse/sitecustomize.py", "sitecustomize.py may not lie in gatehouse"),
+        ("sed -i s/old/new/ pyproject.toml", "'pyproject.toml': a release has no such file"),
+        ("sed -i 's|^_src_path: |&/else|' .copier-answers.yml", "changes _src_path"),
+        ("sed -i 's|^_commit: .*|_commit: a b|' .copier-answers.yml", "no name of a release"),
+    ],
+)
+def test_what_an_update_did_is_looked_at_as_well(
+    check: Check, service: Path, copier: Path, command: str, said: str
+) -> None:
+    """Whatever the release showed when it was looked at first, and whatever Copier left out."""
+    (service / "pyproject.toml").write_text("old\n")
+    git(service, "add", ".")
+    git(service, "commit", "-q", "-m", "x")
+    with (copier.parent / "bin/copier").open("a") as script:
+        script.write(f"{command}\n")
+    done = check("update")
+    assert done.returncode == 1
+    assert "REFUSED" in done.stderr
+    assert said in done.stderr
+
+
 def test_a_pull_request_says_security_and_what_there_is_to_do(
     check: Check, service: Path, template: Path
 ) -> None:
@@ -372,7 +414,7 @@ def test_a_pull_request_with_conflicts_says_so_and_is_no_success(
 ) -> None:
     set_answers(service, commit="1.10.0")
     (service / "gatehouse/one.py").write_text(f"{LEFT} before updating\n")
-    done = check("pull-request", "--tests=failed")
+    done = check("pull-request", "--tests=passed")
     assert done.returncode == 3
     assert "## Conflicts" in done.stdout
     assert "- `gatehouse/one.py`" in done.stdout

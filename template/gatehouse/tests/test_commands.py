@@ -156,9 +156,18 @@ def test_migrate_names_the_history_that_it_did_not_find(
         assert "has no env.py" in str(ended.value)
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What uvicorn would have been started with."""
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr("uvicorn.run", lambda app, **options: calls.append({"app": app, **options}))
+    return calls
+
+
 @pytest.mark.parametrize("command", [["serve"], ["user", "create", "bob@example.com"]])
 def test_an_unmigrated_database_is_refused_with_the_remedy(
     run: Run,
+    started: list[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -169,12 +178,14 @@ def test_an_unmigrated_database_is_refused_with_the_remedy(
     assert run(*command, stdin=PASSWORD) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "migrate" in line
+    assert started == []
 
 
 @pytest.mark.parametrize("command", [["serve"], ["dev"], ["token", "inspect"]])
 @pytest.mark.parametrize("key", ["changeme", ""])
 def test_a_weak_key_is_refused_in_one_line(
     run: Run,
+    started: list[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     command: list[str],
@@ -426,14 +437,6 @@ def test_cleanup_deletes_all_that_is_over(
 # --- dev
 
 
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What uvicorn would have been started with."""
-    calls: list[dict[str, Any]] = []
-    monkeypatch.setattr("uvicorn.run", lambda app, **options: calls.append({"app": app, **options}))
-    return calls
-
-
 def test_the_first_dev_writes_a_key_for_its_owner_alone(
     run: Run, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -490,6 +493,27 @@ def test_serve_trusts_no_proxy_header_and_names_no_server(
     assert options["timeout_graceful_shutdown"] > 0
     assert options["factory"] is True
     assert "reload" not in options
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "url"),
+    [("SMTP_URL", "terminal:", "terminal:"), ("AUTH_REGISTRATION", "open", "")],
+)
+def test_serve_lets_nobody_register_who_cannot_be_sent_a_link(
+    run: Run,
+    started: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+    url: str,
+) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", "")
+    monkeypatch.setenv("SMTP_URL", url)
+    monkeypatch.setenv(variable, value)
+    assert run("serve") == 1
+    assert f"{variable} is refused" in capsys.readouterr().err
+    assert started == []
 
 
 # --- token inspect
@@ -554,9 +578,12 @@ def test_an_odd_token_is_shown_without_harm(
     shown = capsys.readouterr().out
     assert shown.isascii()
     assert "\x1b" not in shown
+    assert max(map(len, shown.splitlines())) < 300
 
 
-@pytest.mark.parametrize("text", ["", "x", "a.b.c.d", "\x1b[2J", "é", "." * 9_000])
+@pytest.mark.parametrize(
+    "text", ["", "x", "a.b.c.d", "\x1b[2J", "é", "." * 9_000, f"{'a' * 9_000}.b.c"]
+)
 def test_text_that_is_no_token_is_explained_too(
     run: Run, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:

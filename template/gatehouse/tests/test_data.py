@@ -1,7 +1,9 @@
 """The database: transactions, migrations of two histories, and the order in which they are made."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from gatehouse import Database as DatabaseOf
 from gatehouse import public, utc_now
 from gatehouse.database import Database, create_database_engine
 from gatehouse.migrating import CORE_MIGRATIONS, histories, migrate, unmigrated
+from gatehouse.readiness import DATABASE_TROUBLE, database_look
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.tables import CORE_TABLES, LoginSession, User
@@ -78,6 +81,27 @@ def test_the_migrations_make_the_tables_that_the_code_describes(
     engine.dispose()
 
 
+def test_a_history_of_the_owners_sees_no_table_of_the_core(
+    core: Gatehouse, fresh_url: str, tmp_path: Path
+) -> None:
+    """Else `alembic revision --autogenerate` would write migrations that drop them."""
+    migrate(fresh_url, None)
+    folder = tmp_path / "migrations"
+    (folder / "versions").mkdir(parents=True)
+    (folder / "env.py").write_text(
+        "from gatehouse.migrating import run_migrations\n"
+        "from sqlalchemy import MetaData\n"
+        "run_migrations(MetaData(), version_table='alembic_version', database_url='')\n"
+    )
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    engine = create_database_engine(fresh_url)
+    with engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.check(config)
+    engine.dispose()
+
+
 def test_indexes_that_were_made_before_their_migration_are_taken_as_they_are(
     core: Gatehouse, fresh_url: str
 ) -> None:
@@ -101,10 +125,26 @@ def test_indexes_that_were_made_before_their_migration_are_taken_as_they_are(
 
 
 def test_an_unmigrated_database_is_not_ready(core: Gatehouse, fresh_url: str) -> None:
-    engine = create_database_engine(fresh_url)
-    with engine.connect() as connection:
-        assert unmigrated(connection, core.migrations)
-    engine.dispose()
+    database = Database(fresh_url)
+    look = database_look(database, core.migrations)
+    assert look() == DATABASE_TROUBLE
+    migrate(fresh_url, core.migrations)
+    assert look() == ""
+    with database.engine.connect() as connection, connection.begin():
+        connection.execute(text("UPDATE gatehouse_version SET version_num = 'gatehouse_0003'"))
+    assert look() == DATABASE_TROUBLE
+    database.close()
+
+
+def test_a_migration_that_leaves_rows_which_refer_to_nothing_is_undone(tmp_path: Path) -> None:
+    """On SQLite, where foreign keys are off while tables are made anew."""
+    path = tmp_path / "fresh.db"
+    migrate(f"sqlite:///{path}", None)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE child (user_id TEXT REFERENCES user (id))")
+        connection.execute("INSERT INTO child VALUES ('nobody')")
+    with pytest.raises(RuntimeError, match="refer to nothing"):
+        migrate(f"sqlite:///{path}", None)
 
 
 def test_a_database_that_is_ahead_of_the_code_serves_on(core: Gatehouse, fresh_url: str) -> None:

@@ -59,6 +59,8 @@ def test_docs_page_answers_exactly_one_policy_and_one_caching_rule(client: TestC
         headers = client.get(path).headers
         assert len(headers.get_list("content-security-policy")) == 1, path
         assert len(headers.get_list("cache-control")) == 1, path
+    opener = client.get(PAGE).headers["cross-origin-opener-policy"]
+    assert opener == "same-origin"  # a page that opens this one gets no hold of it
 
 
 @pytest.mark.parametrize(("path", "media_type"), FILES.items())

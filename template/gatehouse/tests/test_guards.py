@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 import time_machine
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, Security, WebSocket
 from sqlmodel import select
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
@@ -200,6 +200,20 @@ def test_a_scope_that_roles_do_not_know_stops_the_start(app: FastAPI) -> None:
         check_start(app)
 
 
+def test_a_scope_that_roles_do_not_know_is_found_above_the_guard_too(app: FastAPI) -> None:
+    """What a dependency asks for, its guard has to meet."""
+
+    async def load(caller: Caller) -> str:
+        return str(caller.user_id)
+
+    @app.get("/probe/open")
+    async def read(loaded: Annotated[str, Security(load, scopes=["notes:raed"])]) -> str:
+        return loaded
+
+    with pytest.raises(StartRefused, match="notes:raed"):
+        check_start(app)
+
+
 def test_guards_work_in_a_mounted_application(app: FastAPI, sign_in: SignIn, scope: str) -> None:
     inner = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -225,6 +239,19 @@ def test_a_recent_login_is_asked_for_where_a_route_says_so(app: FastAPI, sign_in
     assert answer.status_code == 401
     challenge = 'Bearer error="insufficient_user_authentication", max_age=300'
     assert answer.headers["www-authenticate"] == challenge
+
+
+def test_a_recent_login_is_not_enough_where_a_scope_is_asked_for_as_well(
+    app: FastAPI, sign_in: SignIn, scope: str
+) -> None:
+    @app.get("/probe/recent")
+    async def read_recent(
+        caller: Annotated[Caller, recent_login(minutes=5, scopes=[scope])],
+    ) -> str:
+        return str(caller.user_id)
+
+    assert sign_in(scopes=[scope]).get("/probe/recent").status_code == 200
+    assert sign_in(scopes=[]).get("/probe/recent").status_code == 403
 
 
 def test_a_websocket_is_guarded_like_a_route(app: FastAPI, sign_in: SignIn, scope: str) -> None:

@@ -261,6 +261,21 @@ def test_an_expiry_beyond_every_date_is_refused(refused: Refused, forge: Forge) 
         refused(forge(raw_claims=text.encode()))
 
 
+def test_a_login_outside_of_every_date_is_refused(refused: Refused, forge: Forge) -> None:
+    """Of `exp` the lifetime is checked as well; this claim has its own range alone."""
+    for moment in (-1, 253_402_300_800, 1e308):
+        refused(forge(claims={"auth_time": moment}))
+
+
+def test_a_number_that_json_does_not_have_is_refused_in_any_member(
+    refused: Refused, forge: Forge
+) -> None:
+    token = forge()
+    for number in (b"NaN", b"Infinity", b"-Infinity"):
+        refused(forge(raw_claims=unsigned(token)[:-1] + b', "more": %b}' % number))
+        refused(forge(raw_header=b'{"typ": "at+jwt", "more": %b}' % number))
+
+
 def unsigned(token: str) -> bytes:
     from base64 import urlsafe_b64decode
 
@@ -283,6 +298,7 @@ def test_a_token_of_the_future_is_refused_and_a_small_skew_is_not(
 ) -> None:
     refused(forge(claims={"iat": now + 3600, "exp": now + 3700}))
     refused(forge(claims={"nbf": now + 3600}))
+    refused(forge(claims={"iat": now + 60, "exp": now + 120}))
     refused(forge(claims={"nbf": "0"}))
     assert ask(client, forge(claims={"iat": now + 3})).status_code == 200
 

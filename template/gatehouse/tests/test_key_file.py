@@ -83,8 +83,9 @@ def test_a_file_is_read_with_any_line_end_and_with_a_byte_order_mark(path: Path)
 @pytest.mark.skipif(os.name != "posix", reason="modes are of another kind")
 def test_a_file_that_others_may_open_is_noticed(path: Path) -> None:
     assert not open_to_others(path)
-    path.chmod(0o640)
-    assert open_to_others(path)
+    for mode in (0o640, 0o620, 0o604, 0o602):
+        path.chmod(mode)
+        assert open_to_others(path)
 
 
 # --- the steps
@@ -257,6 +258,41 @@ def test_the_file_keeps_its_mode_and_leaves_no_draft(path: Path) -> None:
         rotate(path, at())
         assert stat.S_IMODE(path.stat().st_mode) == mode
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no such modes there")
+def test_a_draft_is_its_owners_alone_as_soon_as_it_holds_keys(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the file's own mode is: that one it gets when it is whole."""
+    seen: list[int] = []
+    sync = os.fsync
+
+    def look(handle: int) -> None:
+        seen.append(stat.S_IMODE(os.fstat(handle).st_mode))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", look)
+    path.chmod(0o644)
+    rotate(path, at())
+    assert seen == [0o600]
+
+
+def test_a_draft_gets_the_owner_of_the_file_and_a_file_of_others_is_left_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As whoever is not root meets it, and root does not."""
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        os, "chown", lambda _, user, group: given.append((user, group)), raising=False
+    )
+    rotate(path, at())
+    assert given == [(path.stat().st_uid, path.stat().st_gid)]
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(BadKey, match="not writable for you"):
+        rotate(path, at(KNOWN))
+    assert path.read_bytes() == before
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")

@@ -103,6 +103,26 @@ def test_a_weak_key_is_refused_without_being_shown(text: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+def in_both_cases(text: str) -> str:
+    return "".join(c.upper() if place % 2 else c for place, c in enumerate(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (in_both_cases(secrets.token_hex(32)), "hexadecimal"),
+        (b64(secrets.token_bytes(24) * 2), "repeats one pattern"),
+        (b64(bytes(0x80 + byte % 16 * 8 for byte in hashlib.sha256(b"few").digest())), "too few"),
+        (b64(secrets.token_bytes(28) + bytes(4)), "sequential"),
+        (b64(b"\x30\x82\x01\x2c" + secrets.token_bytes(300)), "body of a PEM"),
+    ],
+    ids=["hexadecimal", "repeated", "few", "zeros", "certificate"],
+)
+def test_a_weak_key_that_no_other_check_would_notice_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(BadKey, match=reason):
+        read_keys(text)
+
+
 @pytest.mark.parametrize("text", sorted(WELL_KNOWN))
 def test_a_key_that_everyone_knows_is_refused(text: str) -> None:
     with pytest.raises(BadKey, match="well-known"):

@@ -11,6 +11,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 
 from gatehouse.keys import new_key, read_keys
 from gatehouse.reloading import KeyReloader
@@ -245,6 +247,23 @@ def test_the_task_checks_again_and_again_in_one_loop_after_another(
 
     for _ in range(2):
         asyncio.run(run(new_key()))
+
+
+def test_a_service_reads_its_file_from_its_start_to_its_end(
+    create_app: Callable[[], FastAPI], auth_key: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    async def stop(_: KeyReloader) -> None:
+        seen.append("stop")
+
+    monkeypatch.setattr(KeyReloader, "start", lambda _: seen.append("start"))
+    monkeypatch.setattr(KeyReloader, "stop", stop)
+    monkeypatch.delenv("AUTH_KEYS")
+    monkeypatch.setenv("AUTH_KEYS_FILE", str(path))
+    with TestClient(create_app()):
+        assert seen == ["start"]
+    assert seen == ["start", "stop"]
 
 
 def test_a_start_or_a_stop_too_many_does_no_harm(reloader: KeyReloader) -> None:

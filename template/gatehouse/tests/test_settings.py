@@ -28,6 +28,16 @@ MARKER = "s3cret-marker-77"
         ("AUTH_ACCESS_TOKEN_SECONDS", "NaN"),
         ("AUTH_SESSION_DAYS", "0"),
         ("AUTH_SESSION_DAYS", "31"),
+        ("AUTH_REFRESH_GRACE_SECONDS", "61"),
+        ("AUTH_KEYS_RELOAD_SECONDS", "61"),
+        ("AUTH_KEYS_RELOAD_SECONDS", "0"),
+        ("AUTH_REVOCATION_SECONDS", "0"),
+        ("AUTH_REVOCATION_MAX_STALE_SECONDS", "3601"),
+        ("AUTH_THROTTLE_STORAGE", f"memcached://{MARKER}"),
+        ("AUTH_THROTTLE_STORAGE", f"redis://{MARKER}:port"),
+        ("SMTP_URL", f"http://{MARKER}"),
+        ("SMTP_URL", f"smtp://mail.example.com/{MARKER}"),
+        ("MAIL_FROM", f"{MARKER}\r\nBcc: eve@example.com"),
         ("AUTH_PASSWORD_MIN_LENGTH", "7"),
         ("AUTH_HASH_CONCURRENCY", "0"),
         ("AUTH_HASH_QUEUE", "-1"),
@@ -124,6 +134,15 @@ def test_settings_that_do_not_fit_together_are_refused(
     monkeypatch.setenv("AUTH_SESSION_DAYS", "20")
     monkeypatch.setenv(name, value)
     with pytest.raises(StartRefused, match=word):
+        Settings()
+
+
+def test_the_list_of_ended_sessions_is_never_older_than_a_minute(
+    auth_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTH_REVOCATION_MAX_STALE_SECONDS", "600")
+    monkeypatch.setenv("AUTH_REVOCATION_SECONDS", "61")
+    with pytest.raises(StartRefused, match="AUTH_REVOCATION_SECONDS is refused"):
         Settings()
 
 
