@@ -1,0 +1,11 @@
+"""The core's own fixtures, on the sample application of its tests."""
+
+import pytest
+from sample_app import create_app as create_sample_app
+
+from gatehouse.testing import Factory
+
+
+@pytest.fixture(scope="session")
+def create_app() -> Factory:
+    return create_sample_app
