@@ -8,6 +8,7 @@ same way.
 """
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from uuid import UUID
 
 from sqlalchemy import ColumnElement
@@ -33,14 +34,18 @@ async def prove_password(
     key: str,
     user_id: UUID | None = None,
     verified: bool = False,
+    asked: frozenset[str] | None = None,
 ) -> users.Credentials:
     """The account whose password this is: that of an address's `key`, or of `user_id`.
 
-    `verified`: its address must be proved. A better hash is stored on the way. Raises
-    `WrongPassword`, `Throttled`, `HashQueueFull`. What acts on it calls `users.lock_proved`.
+    `verified`: its address must be proved. `asked`: its role must hold one of these scopes; where
+    it holds none, a right password counts as a wrong one does, for it opens nothing. A better hash
+    is stored on the way. Raises `WrongPassword`, `Throttled`, `HashQueueFull`. What acts on it
+    calls `users.lock_proved`.
     """
     which = col(User.email_key) == key if user_id is None else col(User.id) == user_id
-    found = await run_in_threadpool(_find, core, origin, key, which, verified)
+    roles = None if asked is None else {name for name, held in core.roles.items() if held & asked}
+    found = await run_in_threadpool(_find, core, origin, key, which, verified, roles)
     stored = found.password_hash if found else None
 
     def count() -> None:
@@ -59,11 +64,18 @@ async def prove_password(
 
 
 def _find(
-    core: Gatehouse, origin: Origin, key: str, which: ColumnElement[bool], verified: bool
+    core: Gatehouse,
+    origin: Origin,
+    key: str,
+    which: ColumnElement[bool],
+    verified: bool,
+    roles: AbstractSet[str] | None,
 ) -> users.Credentials | None:
     refuse_throttled(core, origin, lambda: core.throttle.check_login(key, origin.network))
     with core.database.read() as session:
-        return users.find_credentials(session, which, verified=verified, network=origin.network)
+        return users.find_credentials(
+            session, which, verified=verified, network=origin.network, roles=roles
+        )
 
 
 def _rehash(core: Gatehouse, found: users.Credentials, new_hash: str) -> None:

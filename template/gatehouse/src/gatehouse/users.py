@@ -88,23 +88,29 @@ def lock_user(session: Session, user_id: UUID, *, share: bool = False) -> Locked
 
 
 def find_credentials(
-    session: Session, which: ColumnElement[bool], *, verified: bool, network: str
+    session: Session,
+    which: ColumnElement[bool],
+    *,
+    verified: bool,
+    network: str,
+    roles: AbstractSet[str] | None = None,
 ) -> Credentials | None:
     """The account whose password is to be proved, None if there is none.
 
-    Disabled, (with `verified`) unproved, and failed too often for a network from which it never
-    logged in look like an unknown one from here on, so that every later step costs the same for
-    each of them (ASVS 6.3.8).
+    Disabled, (with `verified`) unproved, of none of the `roles`, and failed too often for a
+    network from which it never logged in look like an unknown one from here on, so that every
+    later step costs and counts the same for each of them (ASVS 6.3.8).
     """
     user = session.exec(select(User).where(which)).one_or_none()
     known = _is_known(session, user.id if user else NOBODY, network)
     epoch = epoch_of(session)
     if user is None:
         return None
+    opens = _can_log_in(user, known, verified) and (roles is None or user.role in roles)
     return Credentials(
         user_id=user.id,
         email_key=user.email_key,
-        password_hash=user.password_hash if _can_log_in(user, known, verified) else None,
+        password_hash=user.password_hash if opens else None,
         verified=verified,
         stamp=user.stamp,
         epoch=epoch,

@@ -59,7 +59,9 @@ async def log_in(
     key = addresses.key_of(username)
     verified = core.settings.auth_require_verified_email
     try:
-        proved = await prove_password(core, origin, password, key=key, verified=verified)
+        proved = await prove_password(
+            core, origin, password, key=key, verified=verified, asked=asked
+        )
     except WrongPassword:
         raise _no_login() from None
     granted = await run_in_threadpool(_open, core, origin, proved, asked)
