@@ -6,8 +6,6 @@ from uuid import UUID
 
 import argon2
 from expected import IDLE, Expected, Link
-from sqlmodel import Session, col, func, select
-
 from gatehouse.state import Gatehouse
 from gatehouse.tables import (
     AuditEvent,
@@ -17,6 +15,7 @@ from gatehouse.tables import (
     RefreshToken,
     User,
 )
+from sqlmodel import Session, col, func, select
 
 # Written once for a window or an errand, however many there were.
 NOT_COUNTED = {"throttled", "password_reset_requested"}
@@ -107,5 +106,3 @@ def owner_of_link(core: Gatehouse, token: str) -> tuple[str, UUID | str] | None:
 
 def _digest(token: str) -> str:
     return sha256(token.encode()).hexdigest()
-
-

@@ -1,9 +1,8 @@
 """The core's own fixtures, on the sample application of its tests."""
 
 import pytest
-from sample_app import create_app as create_sample_app
-
 from gatehouse.testing import Factory
+from sample_app import create_app as create_sample_app
 
 
 @pytest.fixture(scope="session")

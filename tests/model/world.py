@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,16 @@ from typing import Any
 import pytest
 import time_machine
 from expected import MOST_FAILURES
-from httpx2 import Response
-from starlette.testclient import TestClient
-
+from fastapi import FastAPI
 from gatehouse import commands, passwords, users
 from gatehouse.cleaning import Timer
 from gatehouse.mailing import Mailer, MailNotSent
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.testing import empty
+from httpx2 import Response
+from sample_app import create_app
+from starlette.testclient import TestClient
 
 HOME, AWAY = "198.51.100.1", "203.0.113.7"
 NETWORKS = (HOME, AWAY)
@@ -37,6 +39,12 @@ Seen = Callable[[str, str, str | None], None]
 
 class ProcessDied(BaseException):
     """Nobody's `except Exception` notices it, as nobody notices a lost machine."""
+
+
+@cache
+def other_process() -> FastAPI:
+    """The application that commands load: it shares the database with the one that serves."""
+    return create_app()
 
 
 class World:
@@ -142,7 +150,7 @@ class World:
         """Run a command, in a process of its own as far as the service can tell."""
         self.wait(1)
         try:
-            commands.run("sample_app:create_app", migrations=None, arguments=arguments)
+            commands.run("world:other_process", migrations=None, arguments=arguments)
         except StartRefused:
             return 1
         except SystemExit as ended:
