@@ -5,7 +5,6 @@ from hashlib import sha256
 from uuid import UUID
 
 import argon2
-from expected import IDLE, Expected, Link
 from gatehouse.state import Gatehouse
 from gatehouse.tables import (
     AuditEvent,
@@ -16,6 +15,8 @@ from gatehouse.tables import (
     User,
 )
 from sqlmodel import Session, col, func, select
+
+from model.expected import IDLE, Expected, Link
 
 # Written once for a window or an errand, however many there were.
 NOT_COUNTED = {"throttled", "password_reset_requested"}
@@ -44,8 +45,8 @@ def _compare_accounts(session: Session, expected: Expected) -> None:
 
 
 def _compare_sessions(session: Session, expected: Expected, now: float) -> None:
-    live = Counter(login.account.id for login in expected.logins if login.is_live(now))
-    known = {login.id for login in expected.logins if login.is_live(now) and login.id}
+    live = Counter(login.account.id for login in expected.logins if login.is_good(now))
+    known = {login.id for login in expected.logins if login.is_good(now) and login.id}
     stored = [
         row
         for row in session.exec(select(LoginSession))

@@ -39,6 +39,9 @@ class Account:
     events: int = 0
     known: dict[str, float] = field(default_factory=dict)
 
+    def is_good(self, _: float) -> bool:
+        return not self.deleted
+
     def __repr__(self) -> str:
         return self.email
 
@@ -54,9 +57,8 @@ class Login:
     used: float
     id: UUID | None = None  # None where the answer was lost
     ended: bool = False
-    chain: list["Refresh"] = field(default_factory=list)
 
-    def is_live(self, now: float) -> bool:
+    def is_good(self, now: float) -> bool:
         account = self.account
         void = self.ended or account.deleted or not account.active or self.events != account.events
         return not void and now < self.opened + LIFE and now < self.used + IDLE
@@ -69,7 +71,11 @@ class Refresh:
     login: Login
     token: str | None
     retired: float | None = None
-    again: "Refresh | None" = None  # what it was exchanged for
+    successor: "Refresh | None" = None
+
+    def is_good(self, now: float) -> bool:
+        """Whether its session lives: a retired one is good for a retry, and then for a reuse."""
+        return self.login.is_good(now)
 
 
 @dataclass(eq=False)
@@ -82,7 +88,7 @@ class Access:
     expires: float
 
     def is_good(self, now: float) -> bool:
-        return now < self.expires and self.login.is_live(now)
+        return now < self.expires and self.login.is_good(now)
 
 
 @dataclass(eq=False)
@@ -157,7 +163,9 @@ class Expected:
         self.guesses = Guesses()
         self.events = Counter[str]()
         self.mails: dict[tuple[str, ...], list[float]] = defaultdict(list)
-        self.notices: list[tuple[float, tuple[str, str]]] = []
+        self.notices: list[tuple[float, tuple[str, str]]] = []  # when, to whom, which
+        self.asked: dict[str, Pending] = {}  # registrations, by the request's id
+        self.moves: list[tuple[Account, str, int]] = []  # to which address, under which event
 
     def forget_old(self, now: float) -> None:
         """What `cleanup` does that a client could notice."""
@@ -176,11 +184,15 @@ class Expected:
     def void(self, account: Account, but: Login | None = None) -> None:
         """After this nothing that was begun under the account is good, but for one session."""
         account.events += 1
-        for login in self.logins:
-            if login.account is account and login is not but:
-                login.ended = True
+        self.end_all(account, but)
         if but is not None:
             but.events = account.events
+
+    def end_all(self, account: Account | None = None, but: Login | None = None) -> None:
+        """The sessions of an account, or of everyone, end."""
+        for login in self.logins:
+            if account in (None, login.account) and login is not but:
+                login.ended = True
 
     def set_password(self, account: Account, password: str, but: Login | None = None) -> None:
         account.password, account.failures = password, 0

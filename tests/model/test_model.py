@@ -8,14 +8,14 @@ import os
 import secrets
 
 import pytest
-from hypothesis import HealthCheck, Phase, seed, settings
-from hypothesis.stateful import run_state_machine_as_test
-from machine import Machine
-from starlette.testclient import TestClient
-from world import World
-
 from gatehouse.state import Gatehouse
 from gatehouse.testing import CreateUser
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+from starlette.testclient import TestClient
+
+from model.machine import Machine
+from model.world import World
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 SEED = int(os.environ.get("MODEL_SEED", "0")) or secrets.randbits(32)
@@ -30,12 +30,13 @@ LONG = settings(ALWAYS, max_examples=EXAMPLES or 1, phases=[Phase.generate, Phas
 def test_no_history_of_accounts_breaks_a_promise(
     core: Gatehouse, client: TestClient, create_user: CreateUser
 ) -> None:
-    def begin() -> Machine:
-        return Machine(lambda: World(core, client), create_user)
+    class Here(Machine):
+        def __init__(self) -> None:
+            super().__init__(World(core, client), create_user)
 
     if EXAMPLES:
         print(f"--seed {SEED}")
-        begin = seed(SEED)(begin)
-    run_state_machine_as_test(begin, settings=LONG if EXAMPLES else FAST)  # type: ignore[no-untyped-call]
+        Here = seed(SEED)(Here)  # noqa: N806
+    run_state_machine_as_test(Here, settings=LONG if EXAMPLES else FAST)
     for what, times in sorted(Machine.happened.items()):
         print(f"{times:7} {what}")

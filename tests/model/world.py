@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import time_machine
-from expected import MOST_FAILURES
 from fastapi import FastAPI
 from gatehouse import commands, passwords, users
 from gatehouse.cleaning import Timer
@@ -24,6 +23,8 @@ from gatehouse.testing import empty
 from httpx2 import Response
 from sample_app import create_app
 from starlette.testclient import TestClient
+
+from model.expected import MOST_FAILURES
 
 HOME, AWAY = "198.51.100.1", "203.0.113.7"
 NETWORKS = (HOME, AWAY)
@@ -56,6 +57,7 @@ class World:
         # From the present on, as PostgreSQL has its own clock; by itself it stands still.
         self._travel = time_machine.travel(float(int(time.time())), tick=False)
         self._traveller = self._travel.start()
+        self.began = self.now
         self._patch = patch = pytest.MonkeyPatch()
         self._clients = {network: _from(client, network) for network in NETWORKS}
         self._numbers = count(1)
@@ -150,7 +152,7 @@ class World:
         """Run a command, in a process of its own as far as the service can tell."""
         self.wait(1)
         try:
-            commands.run("world:other_process", migrations=None, arguments=arguments)
+            commands.run("model.world:other_process", migrations=None, arguments=arguments)
         except StartRefused:
             return 1
         except SystemExit as ended:
@@ -159,12 +161,12 @@ class World:
             self.look()
         raise AssertionError("a command always ends with an exit code")
 
-    def import_account(self, email: str, password: str, verified: bool) -> int:
-        """Run `user import` with a file of one row."""
+    def account_file(self, email: str, password: str, verified: bool) -> str:
+        """The name of a file with one account, as `user import` reads it."""
         made = passwords.argon2_hasher().hash(password)
         row = {"email": email, "password_hash": made, "role": "user", "email_verified": verified}
         Path("accounts.jsonl").write_text(json.dumps(row) + "\n")
-        return self.command("user", "import", "accounts.jsonl")
+        return "accounts.jsonl"
 
 
 def _from(client: TestClient, network: str) -> TestClient:
