@@ -35,8 +35,9 @@ def test_no_history_of_accounts_breaks_a_promise(
             super().__init__(World(core, client), create_user)
 
     if EXAMPLES:
-        print(f"--seed {SEED}")
-        Here = seed(SEED)(Here)  # noqa: N806
-    run_state_machine_as_test(Here, settings=LONG if EXAMPLES else FAST)
+        print(f"-- --examples {EXAMPLES} --seed {SEED}")
+        run_state_machine_as_test(seed(SEED)(Here), settings=LONG)
+    else:
+        run_state_machine_as_test(Here, settings=FAST)
     for what, times in sorted(Machine.happened.items()):
         print(f"{times:7} {what}")

@@ -5,8 +5,9 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cache
+from io import StringIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -151,8 +152,10 @@ class World:
     def command(self, *arguments: str) -> int:
         """Run a command, in a process of its own as far as the service can tell."""
         self.wait(1)
+        said = StringIO()
         try:
-            commands.run("model.world:other_process", migrations=None, arguments=arguments)
+            with redirect_stdout(said), redirect_stderr(said):
+                commands.run("model.world:other_process", migrations=None, arguments=arguments)
         except StartRefused:
             return 1
         except SystemExit as ended:
