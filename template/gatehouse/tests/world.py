@@ -22,11 +22,8 @@ BOB = "bob@example.com"
 MOVED = "bob@example.org"
 ROOT = "root@example.com"
 OLD, WRONG = "correct horse battery staple", "not the password at all"
-CHANGED, RESET, REGISTERED = (
-    "quiet herons at dawn",
-    "a reset of the way home",
-    "seven kites at noon",
-)
+CHANGED, RESET = "quiet herons at dawn", "a reset of the way home"
+REGISTERED = "seven kites at noon"
 PASSWORDS = (OLD, CHANGED, RESET, REGISTERED)
 TOKEN = re.compile(r"#token=([\w-]+)")
 
