@@ -4,6 +4,7 @@ Each session makes what it needs. The only tool that must be there is uv, which 
 brings; nothing is installed outside of nox's own folder and uv's cache.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -136,6 +137,23 @@ def template(session: nox.Session) -> None:
     others = [f"--ignore=tests/{name}" for name in ("browser", "matrix", MUTATIONS)]
     fast = ("-m", "not slow", "-n", "auto")
     session.run("pytest", "-q", *fast, *others, *session.posargs, env=OWN_ENVIRONMENT)
+
+
+@nox.session
+@nox.parametrize("database", DATABASES, ids=DATABASES)
+def model(session: nox.Session, database: str) -> None:
+    """Walk through new histories of accounts. `-- --examples N --seed S` says how many, which."""
+    parser = argparse.ArgumentParser(prog="nox -s model --")
+    parser.add_argument("--examples", default="500", help="histories for each database (500)")
+    parser.add_argument("--seed", default="", help="what a failed run has printed, to see it again")
+    asked = parser.parse_args(session.posargs)
+    install(session, "template", "postgresql")
+    session.install("-e", f"{CORE}[testing]")
+    session.run(
+        *("pytest", "-q", "-rP", "--show-capture=stdout", "--tb=short", "tests/model"),
+        *("-o", f"gatehouse_database={database}"),
+        env={**OWN_ENVIRONMENT, "MODEL_EXAMPLES": asked.examples, "MODEL_SEED": asked.seed or "0"},
+    )
 
 
 @nox.session

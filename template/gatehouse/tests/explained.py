@@ -34,7 +34,7 @@ _VALUES = {
 
 # What is meant to read everything, by "module.function: statement", and why it may.
 MEANT = {
-    r"testing\.app: DELETE": "empties the tables between two tests",
+    r"testing\.empty: DELETE": "empties the tables between two tests",
     r"sessions\.end_sessions: .* gatehouse_login_session\.id IS NOT NULL": "of a test's own",
     r"sessions\.(count|drop_some): ": "a command ends everyone: all rows, a thousand at a time",
     r"diagnosing\._lookalikes: ": "doctor reads each address, and holds up nobody",

@@ -406,6 +406,16 @@ def test_a_right_password_with_a_scope_beyond_the_role_is_throttled_like_a_wrong
     assert right == wrong == [400] * LOGIN_PAIR.amount + [429]
 
 
+def test_a_right_password_with_a_scope_beyond_the_role_forgives_no_failures(
+    client: TestClient, create_user: CreateUser
+) -> None:
+    """Else what comes after it tells whether it was right, and no login was ever seen."""
+    create_user(BOB, PASSWORD)
+    statuses = [log_in(client, password="wrong").status_code for _ in range(LOGIN_PAIR.amount - 1)]
+    statuses += [log_in(client, scope="users:read").status_code, log_in(client).status_code]
+    assert statuses == [400] * LOGIN_PAIR.amount + [429]
+
+
 # --- who may act on whom
 
 

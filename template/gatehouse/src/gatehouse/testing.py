@@ -202,7 +202,11 @@ def app(_running: TestClient) -> Iterator[FastAPI]:
     yield application
     application.router.routes[:] = routes
     application.openapi_schema = None
-    core: Gatehouse = application.state.gatehouse
+    empty(application.state.gatehouse)
+
+
+def empty(core: Gatehouse) -> None:
+    """Delete every row, and forget what the process has counted and read."""
     core.throttle.forget()
     core.revocation.forget()
     core.readiness.forget()

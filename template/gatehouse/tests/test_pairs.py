@@ -1,0 +1,217 @@
+"""Every pair of acts on one account, the second at each boundary of the first.
+
+A boundary is the moment before a transaction of the first act begins, and, where it writes, the
+moment before it commits. At each of them the second act is done whole; if it would wait for what
+the first one holds, that is counted, and both go on. Then the invariants are looked at.
+
+A part of the pairs is run by default; all with PAIRS=all in the environment.
+"""
+
+import itertools
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import date
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from invariants import INVARIANTS
+from sqlalchemy import text
+from sqlmodel import Session, SQLModel
+from starlette.testclient import TestClient
+from world import (
+    PREPARED,
+    VERBS,
+    World,
+    an_account,
+    an_unproved_account,
+    finish,
+    no_account,
+    watch_mail,
+)
+
+from gatehouse.database import Database
+from gatehouse.state import Gatehouse
+from gatehouse.testing import CreateUser, SignIn
+
+pytestmark = pytest.mark.thorough
+
+ABOUT_NO_SESSION = (
+    *("register", "confirm", "confirm_with_password", "resend", "log_in", "guess", "forgot"),
+    *("mail_register", "mail_resend", "mail_forgot", "clean", "create"),
+)
+SCENES: dict[Callable[[World], None], tuple[str, ...]] = {
+    an_account: tuple(name for name in VERBS if not name.startswith("confirm_with")),
+    an_unproved_account: (*ABOUT_NO_SESSION, "reset", "disable", "enable", "promote", "end_all"),
+    no_account: ABOUT_NO_SESSION,
+}
+PAIRS = [
+    (scene, first, second)
+    for scene, verbs in SCENES.items()
+    for first in verbs
+    for second in verbs
+    if not (scene is an_account and "confirm" in (first, second))
+]
+PARTS = 16  # of which one is run by default, another one each day
+FIRST: ContextVar[bool] = ContextVar("FIRST", default=False)
+COUNTED: Counter[str] = Counter()
+
+
+class Gate:
+    """Counts the boundaries of the first act, and lets the second one in at one of them."""
+
+    def __init__(self, at: int, core: Gatehouse, second: Callable[[], None]) -> None:
+        self.at, self.seen, self.passed = at, 0, False
+        self.wanting = 0  # transactions of the second act that would write and have not begun
+        self._core, self._second = core, second
+        self._thread: threading.Thread | None = None
+        self._over = threading.Event()
+        self._error: list[BaseException] = []
+
+    def boundary(self, *, holds: bool = False) -> None:
+        if self.passed or not FIRST.get():
+            return
+        self.seen += 1
+        if self.seen <= self.at:
+            return
+        self.passed = True
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        while not self._over.wait(0.002):
+            if holds and self._waits():
+                COUNTED["waited"] += 1
+                return
+
+    def _waits(self) -> bool:
+        """Whether the second act waits for what the first one holds."""
+        engine = self._core.database.engine
+        if engine.dialect.name == "sqlite":
+            return self.wanting > 0
+        with engine.connect() as connection:
+            asked = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            return bool(connection.execute(text(asked)).scalar())
+
+    def _run(self) -> None:
+        try:
+            self._second()
+        except BaseException as error:  # told by the test's own thread
+            self._error.append(error)
+        finally:
+            self._over.set()
+
+    def end(self) -> None:
+        if self._thread:
+            self._thread.join(30)
+            assert not self._thread.is_alive(), "the second act did not come to an end"
+        if self._error:
+            raise self._error[0]
+
+
+@contextmanager
+def watched(gate: Gate) -> Iterator[None]:
+    """Every transaction of the first act passes the gate, and each commit of one that writes."""
+    read, write = Database.read, Database.write
+
+    @contextmanager
+    def reading(self: Database) -> Iterator[Session]:
+        gate.boundary()
+        with read(self) as session:
+            yield session
+
+    @contextmanager
+    def writing(self: Database) -> Iterator[Session]:
+        gate.boundary()
+        gate.wanting += not FIRST.get()
+        with write(self) as session:
+            gate.wanting -= not FIRST.get()
+            yield session
+            session.flush()
+            gate.boundary(holds=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "read", reading)
+        patch.setattr(Database, "write", writing)
+        yield
+
+
+def run_pair(world: World, scene: Callable[[World], None], names: tuple[str, str], at: int) -> bool:
+    """Whether the first act has a boundary of that number; else the second came after it."""
+    scene(world)
+    for name in names:
+        if name in PREPARED:
+            PREPARED[name](world)
+    first, second = names
+    begun = world.clock + 1
+    gate = Gate(at, world.core, lambda: finish(world, VERBS[second](world, "by the second")))
+    with watched(gate):
+        mark = FIRST.set(True)
+        try:
+            done = VERBS[first](world, "by the first")
+        finally:
+            FIRST.reset(mark)
+        gate.end()
+    if at == 0:  # it had not looked at anything when the second was done
+        begun_anew(world, begun)
+    finish(world, done)
+    if not gate.passed:
+        finish(world, VERBS[second](world, "by the second"))
+    world.mail()
+    for holds in INVARIANTS:
+        holds(world)
+    return gate.passed
+
+
+def begun_anew(world: World, begun: int) -> None:
+    now = world.tick()
+    for one in world.given:
+        if one.begun == begun:
+            one.begun = now
+
+
+def forget(core: Gatehouse) -> None:
+    """Everything but the tables."""
+    core.throttle.forget()
+    core.revocation.forget()
+    with core.database.engine.connect() as connection, connection.begin():
+        for table in reversed(SQLModel.metadata.sorted_tables):
+            connection.execute(table.delete())
+
+
+def sample() -> list[Any]:
+    if os.environ.get("PAIRS") == "all":
+        return PAIRS
+    part = date.today().toordinal() % PARTS
+    return [pair for number, pair in enumerate(PAIRS) if number % PARTS == part]
+
+
+def named(pair: Any) -> str:
+    scene, first, second = pair
+    return f"{scene.__name__}-{first}-{second}"
+
+
+@pytest.mark.parametrize("pair", sample(), ids=named)
+def test_what_must_hold_holds_at_every_boundary(
+    pair: tuple[Callable[[World], None], str, str],
+    app: FastAPI,
+    core: Gatehouse,
+    client: TestClient,
+    create_user: CreateUser,
+    sign_in: SignIn,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene, first, second = pair
+    for at in itertools.count():
+        world = World(app, core, client, create_user, sign_in)
+        watch_mail(world, monkeypatch)
+        try:
+            inside = run_pair(world, scene, (first, second), at)
+        except AssertionError as error:
+            raise AssertionError(f"at boundary {at}: {error}\n{world.done}") from error
+        finally:
+            forget(core)
+        if not inside:
+            return

@@ -1,0 +1,449 @@
+"""One account, what its owner, a thief and an administrator do with it, and what they were given.
+
+Every act is done by the way that users take. The world keeps, of each thing that was handed out,
+when the act that made it began, and of each act that makes older things void, when it was over.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from gatehouse import User, users
+from gatehouse.cleaning import clean_some
+from gatehouse.mailing import Mailer
+from gatehouse.state import Gatehouse
+from gatehouse.testing import CreateUser, SignIn
+
+BOB = "bob@example.com"
+MOVED = "bob@example.org"
+ROOT = "root@example.com"
+OLD, WRONG = "correct horse battery staple", "not the password at all"
+CHANGED, RESET = "quiet herons at dawn", "a reset of the way home"
+REGISTERED = "seven kites at noon"
+PASSWORDS = (OLD, CHANGED, RESET, REGISTERED)
+TOKEN = re.compile(r"#token=([\w-]+)")
+
+
+@dataclass
+class Given:
+    """Something that was handed out: `access`, `refresh`, or the path that a link is shown to."""
+
+    kind: str
+    value: str
+    session: str  # a name of ours; for a link its template
+    begun: int  # when the act began that made it
+    over: int  # when it was in hand
+
+
+@dataclass
+class Voided:
+    """From this moment on nothing older works: of one session, or of all but one."""
+
+    by: str
+    since: int  # when the act began
+    at: int  # when it was over
+    session: str = ""
+    excepted: str = ""
+
+
+@dataclass
+class Done:
+    """One act, and what it must have left: an event, and a notice to an address."""
+
+    verb: str
+    begun: int
+    answer: int
+    worked: bool
+    event: str = ""
+    notice: tuple[str, str] | None = None
+
+
+@dataclass
+class Sent:
+    to: str
+    template: str
+    text: str
+    at: int
+
+
+@dataclass
+class World:
+    app: FastAPI
+    core: Gatehouse
+    client: TestClient
+    create_user: CreateUser
+    sign_in: SignIn
+    outgoing: list["Sent"] = field(default_factory=list)
+    given: list[Given] = field(default_factory=list)
+    voided: list[Voided] = field(default_factory=list)
+    done: list[Done] = field(default_factory=list)
+    guesses: int = 0
+    clock: int = 0
+    bob: Any = None
+    root: TestClient | None = None
+    links: dict[str, str] = field(default_factory=dict)
+
+    def tick(self) -> int:
+        self.clock += 1
+        return self.clock
+
+    def post(self, path: str, json: Any = None, **more: Any) -> Any:
+        return self.client.post(path, json=json, **more)
+
+    def row(self) -> User | None:
+        with self.core.database.read() as session:
+            return session.get(User, self.bob) if self.bob else None
+
+    def keep_tokens(self, answer: Any, session: str, begun: int) -> None:
+        if answer.status_code == 200:
+            body = answer.json()
+            now = self.tick()
+            self.given.append(Given("access", body["access_token"], session, begun, now))
+            self.given.append(Given("refresh", body["refresh_token"], session, begun, now))
+
+    def token(self, session: str, kind: str = "access") -> str:
+        mine = (one.value for one in self.given if (one.session, one.kind) == (session, kind))
+        return next(mine, "none")
+
+    def as_bob(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token('first')}"}
+
+    def mail(self) -> None:
+        """Do what is due; remember each link with the moment of its mailing."""
+        before = len(self.outgoing)
+        self.core.outbox.do_due()
+        for mail in self.outgoing[before:]:
+            found = TOKEN.search(mail.text)
+            if not found:
+                continue
+            path = "reset-password" if mail.template == "reset_password" else "verify-email"
+            name = "registration" if "purpose=registration" in mail.text else mail.template
+            moment = mail.at
+            if name == "confirm_new_address":  # it acts for who asked; the others ask anew
+                asked = (one for one in self.done if one.verb == "change_email" and one.worked)
+                moment = max((one.begun for one in asked), default=0)
+            self.given.append(Given(path, found[1], name, moment, mail.at))
+            self.links[mail.template] = found[1]
+
+
+def watch_mail(world: World, patch: Any) -> None:
+    """Mail goes nowhere but into the world's list: address, template, text."""
+
+    def send(self: Mailer, to: str, template: str, values: dict[str, str]) -> None:
+        world.outgoing.append(Sent(to, template, " ".join(values.values()), world.tick()))
+
+    patch.setattr(Mailer, "send", send)
+
+
+def _log_in(world: World, password: str, name: str) -> Any:
+    begun = world.tick()
+    form = {"grant_type": "password", "username": BOB, "password": password}
+    answer = world.client.post("/auth/token", data=form)
+    world.keep_tokens(answer, name, begun)
+    return answer
+
+
+def an_account(world: World) -> None:
+    """Bob has proved his address and is logged in twice; he asked for each kind of link."""
+    world.create_user(ROOT, role="admin")
+    world.bob = world.create_user(BOB, OLD).id
+    for name in ("first", "second"):
+        assert _log_in(world, OLD, name).status_code == 200
+    world.post("/auth/forgot-password", {"email": BOB})
+    change = {"new_email": MOVED, "current_password": OLD}
+    assert world.post("/auth/change-email", change, headers=world.as_bob()).status_code == 202
+    world.mail()
+    world.root = world.sign_in("admin", email="second-root@example.com")
+
+
+def an_unproved_account(world: World) -> None:
+    """Somebody registered with an older release and never confirmed; a registration is pending."""
+    world.create_user(ROOT, role="admin")
+    world.bob = world.create_user(BOB, OLD, verified=False).id
+    world.post("/auth/forgot-password", {"email": BOB})
+    world.post("/auth/verify-email/resend", {"email": BOB})
+    world.mail()
+    world.post("/auth/register", {"email": BOB, "password": REGISTERED})
+    world.mail()
+    world.root = world.sign_in("admin", email="second-root@example.com")
+
+
+def no_account(world: World) -> None:
+    """Two have registered the address, from one network; neither has confirmed."""
+    world.create_user(ROOT, role="admin")
+    for password in (OLD, REGISTERED):
+        world.post("/auth/register", {"email": BOB, "password": password})
+        world.mail()
+    world.root = world.sign_in("admin", email="second-root@example.com")
+
+
+Act = Callable[[World, str], Done]
+VERBS: dict[str, Act] = {}
+PREPARED: dict[str, Callable[[World], object]] = {}
+
+
+def verb(prepare: Callable[[World], object] | None = None) -> Callable[[Act], Act]:
+    def enter(act: Act) -> Act:
+        VERBS[act.__name__] = act
+        if prepare:
+            PREPARED[act.__name__] = prepare
+        return act
+
+    return enter
+
+
+def _done(world: World, verb: str, begun: int, answer: Any, *good: int, **more: Any) -> Done:
+    return Done(verb, begun, answer.status_code, answer.status_code in good, **more)
+
+
+def _administer(world: World, change: dict[str, Any], verb: str, event: str) -> Done:
+    begun, before = world.tick(), world.row()
+    assert world.root
+    answer = world.root.patch(f"/users/{world.bob}", json=change)
+    same = before and all(getattr(before, name) == value for name, value in change.items())
+    return _done(world, verb, begun, answer, 200, event="" if same else event)
+
+
+def _set_role(world: World) -> None:
+    assert world.root
+    assert world.root.patch(f"/users/{world.bob}", json={"role": "admin"}).status_code == 200
+    _again(world)
+
+
+def _set_inactive(world: World) -> None:
+    assert world.root
+    assert world.root.patch(f"/users/{world.bob}", json={"is_active": False}).status_code == 200
+    world.voided.append(Voided("prepared", world.tick(), world.tick()))
+
+
+def _again(world: World) -> None:
+    """What was handed out before is void: begin anew."""
+    world.voided.append(Voided("prepared", world.tick(), world.tick()))
+    for one in world.given:
+        if one.session in ("first", "second"):
+            one.session = f"former {one.session}"
+    for name in ("first", "second"):
+        _log_in(world, OLD, name)
+
+
+@verb()
+def log_in(world: World, name: str) -> Done:
+    begun = world.clock
+    return _done(world, "log_in", begun, _log_in(world, OLD, name), 200, event="login")
+
+
+@verb()
+def guess(world: World, name: str) -> Done:
+    begun = world.clock
+    answer = _log_in(world, WRONG, name)
+    world.guesses += 1
+    return _done(world, "guess", begun, answer, event="")
+
+
+@verb()
+def guess_at_a_change(world: World, name: str) -> Done:
+    begun = world.tick()
+    change = {"current_password": WRONG, "new_password": CHANGED}
+    answer = world.post("/auth/change-password", change, headers=world.as_bob())
+    world.guesses += answer.status_code == 400
+    return _done(world, "guess_at_a_change", begun, answer)
+
+
+@verb()
+def refresh(world: World, name: str) -> Done:
+    begun = world.tick()
+    form = {"grant_type": "refresh_token", "refresh_token": world.token("first", "refresh")}
+    answer = world.client.post("/auth/token", data=form)
+    world.keep_tokens(answer, "first", begun)
+    return _done(world, "refresh", begun, answer, 200, event="refresh")
+
+
+@verb()
+def revoke(world: World, name: str) -> Done:
+    begun = world.tick()
+    answer = world.client.post("/auth/revoke", data={"token": world.token("first", "refresh")})
+    return _done(world, "revoke", begun, answer, 200)
+
+
+@verb()
+def end_others(world: World, name: str) -> Done:
+    begun = world.tick()
+    answer = world.client.delete("/auth/sessions", headers=world.as_bob())
+    return _done(world, "end_others", begun, answer, 204, event="sessions_ended")
+
+
+@verb()
+def end_all(world: World, name: str) -> Done:
+    begun = world.tick()
+    assert world.root
+    answer = world.root.delete(f"/users/{world.bob}/sessions")
+    return _done(world, "end_all", begun, answer, 204, event="sessions_ended")
+
+
+@verb()
+def change_password(world: World, name: str) -> Done:
+    begun = world.tick()
+    change = {"current_password": OLD, "new_password": CHANGED}
+    row = world.row()
+    answer = world.post("/auth/change-password", change, headers=world.as_bob())
+    notice = ("password_changed", row.email) if row else None
+    return _done(
+        world, "change_password", begun, answer, 204, event="password_changed", notice=notice
+    )
+
+
+@verb()
+def change_email(world: World, name: str) -> Done:
+    begun = world.tick()
+    row = world.row()
+    change = {"new_email": MOVED, "current_password": OLD}
+    answer = world.post("/auth/change-email", change, headers=world.as_bob())
+    notice = ("address_change_requested", row.email) if row else None
+    return _done(
+        world, "change_email", begun, answer, 202, event="email_change_requested", notice=notice
+    )
+
+
+@verb()
+def confirm_email(world: World, name: str) -> Done:
+    begun = world.tick()
+    row = world.row()
+    answer = world.post("/auth/verify-email", {"token": world.links["confirm_new_address"]})
+    notice = ("address_changed", row.email) if row else None
+    return _done(world, "confirm_email", begun, answer, 204, event="email_changed", notice=notice)
+
+
+@verb()
+def forgot(world: World, name: str) -> Done:
+    begun = world.tick()
+    return _done(world, "forgot", begun, world.post("/auth/forgot-password", {"email": BOB}), 202)
+
+
+@verb()
+def reset(world: World, name: str) -> Done:
+    begun = world.tick()
+    row = world.row()
+    new = {"token": world.links["reset_password"], "password": RESET}
+    answer = world.post("/auth/reset-password", new)
+    notice = ("password_changed", row.email) if row else None
+    return _done(world, "reset", begun, answer, 204, event="password_reset", notice=notice)
+
+
+@verb()
+def disable(world: World, name: str) -> Done:
+    return _administer(world, {"is_active": False}, "disable", "user_disabled")
+
+
+@verb(_set_inactive)
+def enable(world: World, name: str) -> Done:
+    return _administer(world, {"is_active": True}, "enable", "user_enabled")
+
+
+@verb()
+def promote(world: World, name: str) -> Done:
+    return _administer(world, {"role": "admin"}, "promote", "role_changed")
+
+
+@verb(_set_role)
+def demote(world: World, name: str) -> Done:
+    return _administer(world, {"role": "user"}, "demote", "role_changed")
+
+
+@verb()
+def delete(world: World, name: str) -> Done:
+    begun = world.tick()
+    gone = {"current_password": OLD}
+    answer = world.client.request("DELETE", "/users/me", json=gone, headers=world.as_bob())
+    return _done(world, "delete", begun, answer, 204, event="account_deleted")
+
+
+@verb()
+def register(world: World, name: str) -> Done:
+    begun = world.tick()
+    answer = world.post("/auth/register", {"email": BOB, "password": REGISTERED})
+    return _done(world, "register", begun, answer, 202)
+
+
+@verb()
+def confirm(world: World, name: str) -> Done:
+    begun = world.tick()
+    answer = world.post("/auth/verify-email", {"token": world.links["verify_email"]})
+    return _done(world, "confirm", begun, answer, 204, event="email_verified")
+
+
+@verb()
+def confirm_with_password(world: World, name: str) -> Done:
+    begun = world.tick()
+    shown = {"token": world.links["verify_email"], "password": REGISTERED}
+    answer = world.post("/auth/verify-email", shown)
+    return _done(world, "confirm_with_password", begun, answer, 204, event="email_verified")
+
+
+@verb()
+def resend(world: World, name: str) -> Done:
+    begun = world.tick()
+    answer = world.post("/auth/verify-email/resend", {"email": BOB})
+    return _done(world, "resend", begun, answer, 202)
+
+
+def _job(request: Act) -> Callable[[World], object]:
+    def leave(world: World) -> None:
+        finish(world, request(world, "job"))
+
+    return leave
+
+
+def _mail(world: World) -> Done:
+    begun = world.tick()
+    world.mail()
+    return Done("mail", begun, 0, True)
+
+
+for request in (register, resend, forgot, change_email, change_password):
+    VERBS[f"mail_{request.__name__}"] = lambda world, name: _mail(world)
+    PREPARED[f"mail_{request.__name__}"] = _job(request)
+
+
+@verb()
+def clean(world: World, name: str) -> Done:
+    begun = world.tick()
+    clean_some(world.core.database, world.core.lives.idle)
+    return Done("clean", begun, 0, True)
+
+
+@verb()
+def create(world: World, name: str) -> Done:
+    """As the commands `user create` and `user import` do, which have one verb."""
+    begun = world.tick()
+    hashed = "!"
+    try:
+        with world.core.database.write() as session:
+            made = users.create_user(session, email=BOB, password_hash=hashed, role="user")
+        world.bob = made.id
+    except users.AddressTaken:
+        return Done("create", begun, 409, False)
+    return Done("create", begun, 201, True)
+
+
+ALL_VOID = {
+    *("change_password", "confirm_email", "reset", "disable", "enable", "promote", "demote"),
+    *("delete", "end_all", "confirm", "confirm_with_password"),
+}
+
+
+def finish(world: World, done: Done) -> None:
+    """Enter what an act has made void."""
+    world.done.append(done)
+    now = world.tick()
+    if done.verb == "revoke":
+        world.voided.append(Voided("revoke", done.begun, now, session="first"))
+    if done.worked and done.verb == "end_others":
+        world.voided.append(Voided("end_others", done.begun, now, excepted="first"))
+    changed = done.event or done.verb not in ("disable", "enable", "promote", "demote")
+    if done.worked and changed and done.verb in ALL_VOID:
+        excepted = "first" if done.verb == "change_password" else ""
+        world.voided.append(Voided(done.verb, done.begun, now, excepted=excepted))

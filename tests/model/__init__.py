@@ -1,0 +1,1 @@
+"""A stateful model of accounts, walked through HTTP."""
