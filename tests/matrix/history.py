@@ -46,8 +46,8 @@ ANSWERS: dict[str, Answers] = {
 
 # The fix that the next version brings: a client may send any number of hops, and each was parsed.
 FIXED = "gatehouse/src/gatehouse/proxies.py"
-FAULTY_LINE = '.split(",")\n    while'
-FIXED_LINE = '.split(",")[-20:]\n    while'
+FAULTY_LINE = '.getlist("x-forwarded-for")).split(",")'
+FIXED_LINE = f"{FAULTY_LINE}[-20:]"
 PROBE = """
 from ipaddress import ip_network
 from starlette.requests import Request
