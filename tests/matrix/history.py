@@ -4,19 +4,29 @@ import fcntl
 import json
 import re
 import shutil
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from rendering import REPOSITORY, Answers, commit_all, files_of, git, render, replace, take_snapshot
+from rendering import (
+    NEXT,
+    RELEASES,
+    REPOSITORY,
+    Answers,
+    commit_all,
+    files_of,
+    git,
+    render,
+    replace,
+    take_snapshot,
+)
 
 from matrix.asking import ask
 
-NEXT = "99.0.0"
-RELEASES: dict[str, str] = tomllib.loads((REPOSITORY / "releases.toml").read_text())
+# What the modules of the matrix take from here.
+__all__ = ["NEXT", "RELEASES"]
 NEWEST = list(RELEASES)[-1]
 
 ANSWERS: dict[str, Answers] = {
