@@ -23,7 +23,7 @@ from joserfc.jwk import OctKey
 from ports import free_port
 
 EMAIL, PASSWORD = "you@example.com", "seven quiet herons at dawn"
-PATIENCE = 30  # seconds for the service to answer
+PATIENCE = 90  # seconds for the service to answer
 
 
 def main() -> None:

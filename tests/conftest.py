@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 from mutations import in_words
-from rendering import ANSWER_SETS, Answers, render, take_snapshot
+from rendering import (
+    ANSWER_SETS,
+    NEXT,
+    RELEASES,
+    REPOSITORY,
+    Answers,
+    git,
+    render,
+    take_snapshot,
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,6 +66,20 @@ def rendered(template: Path, answers: Answers, tmp_path_factory: pytest.TempPath
 def default_render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The service of the default answers. Tests leave it as it is."""
     return render(template, tmp_path_factory.mktemp("default"))
+
+
+@pytest.fixture(scope="session")
+def every_version(
+    tmp_path_factory: pytest.TempPathFactory, _no_settings_of_the_developer: None
+) -> Path:
+    """The history with a tag for each recorded release, and the working tree as the next one."""
+    folder = tmp_path_factory.mktemp("history") / "template"
+    git(REPOSITORY, "clone", "--quiet", "--no-tags", str(REPOSITORY), str(folder))
+    for version, commit in RELEASES.items():
+        git(folder, "tag", version, commit)
+    git(folder, "rm", "-r", "--quiet", ".")
+    take_snapshot(folder, NEXT)
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

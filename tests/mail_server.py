@@ -16,10 +16,15 @@ Found = TypeVar("Found")
 
 
 class MailServer:
-    """The mails so far, each with its recipient. `on_mail` is called before one is accepted."""
+    """The mails so far, each with its recipient. `on_mail` is called before one is accepted.
+
+    While it is `busy` it puts every mail off and keeps the recipients in `refused`.
+    """
 
     def __init__(self) -> None:
         self.url = ""
+        self.busy = False
+        self.refused: list[str] = []
         self.mails: list[tuple[str, EmailMessage]] = []
         self.on_mail: Callable[[], None] = lambda: None
         self._came = threading.Condition()
@@ -28,6 +33,9 @@ class MailServer:
         mail = message_from_bytes(envelope.content, policy=policy.default)
         (to,) = envelope.rcpt_tos
         with self._came:
+            if self.busy:
+                self.refused.append(to)
+                return "450 4.3.2 Come back later"
             self.mails.append((to, mail))
             self._came.notify_all()
         self.on_mail()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -13,6 +14,8 @@ import trees
 
 REPOSITORY = Path(__file__).parents[1]
 VERSION = "0.1.0"
+NEXT = "99.0.0"
+RELEASES: dict[str, str] = tomllib.loads((REPOSITORY / "releases.toml").read_text())
 
 Answers = Mapping[str, str]
 
@@ -88,11 +91,16 @@ def run_copier(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Co
     )
 
 
+def own_environment() -> dict[str, str]:
+    """The variables with which a service finds its own packages, and none of this run's."""
+    ours = ("VIRTUAL_ENV", "PYTHONPATH")
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
 def run_in_service(service: Path, *command: str) -> None:
     """`uv run` in a service's own environment, which the first call makes. It must succeed."""
-    variables = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(
-        ["uv", "run", *command], cwd=service, env=variables, capture_output=True, text=True
+        ["uv", "run", *command], cwd=service, env=own_environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -1,13 +1,11 @@
 """A service of every recorded release takes this version, and keeps its users and their data."""
 
-import tomllib
 from pathlib import Path
 
 import pytest
-from rendering import REPOSITORY, commit_all, git, render, run_in_service, take_snapshot
-from test_update import NEXT, conflicts, owned, update
+from rendering import NEXT, RELEASES, commit_all, git, render, run_in_service
+from test_update import conflicts, owned, update
 
-RELEASES = tomllib.loads((REPOSITORY / "releases.toml").read_text())
 EMAIL, PASSWORD = "you@example.com", "seven quiet herons at dawn"
 
 # Run by the service's own Python, in its own folder: a login as an old user, by HTTP in process.
@@ -24,18 +22,6 @@ with TestClient(create_app()) as client:
     print(len(client.get("/notes", headers=bearer).json()["items"]), "notes")
     assert client.get("/readyz").status_code == 200
 """
-
-
-@pytest.fixture(scope="session")
-def every_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The history with a tag for each recorded release, and the working tree as the next one."""
-    folder = tmp_path_factory.mktemp("history") / "template"
-    git(REPOSITORY, "clone", "--quiet", "--no-tags", str(REPOSITORY), str(folder))
-    for version, commit in RELEASES.items():
-        git(folder, "tag", version, commit)
-    git(folder, "rm", "-r", "--quiet", ".")
-    take_snapshot(folder, NEXT)
-    return folder
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import yaml
 from rendering import (
     CHOICES,
     DEFAULTS,
+    NEXT,
     VERSION,
     Answers,
     commit_all,
@@ -21,7 +22,6 @@ from rendering import (
     run_in_service,
 )
 
-NEXT = "99.0.0"
 CORE_CHANGE = "\n# A change in the core, as a later version might bring it.\n"
 IGNORED_BY_US = "a-later-version-ignores-this/"
 IGNORED_BY_OWNER = "the-owner-ignores-this/"

@@ -4,19 +4,29 @@ import fcntl
 import json
 import re
 import shutil
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from rendering import REPOSITORY, Answers, commit_all, files_of, git, render, replace, take_snapshot
+from rendering import (
+    NEXT,
+    RELEASES,
+    REPOSITORY,
+    Answers,
+    commit_all,
+    files_of,
+    git,
+    render,
+    replace,
+    take_snapshot,
+)
 
 from matrix.asking import ask
 
-NEXT = "99.0.0"
-RELEASES: dict[str, str] = tomllib.loads((REPOSITORY / "releases.toml").read_text())
+# What the modules of the matrix take from here.
+__all__ = ["NEXT", "RELEASES"]
 NEWEST = list(RELEASES)[-1]
 
 ANSWERS: dict[str, Answers] = {
@@ -46,8 +56,8 @@ ANSWERS: dict[str, Answers] = {
 
 # The fix that the next version brings: a client may send any number of hops, and each was parsed.
 FIXED = "gatehouse/src/gatehouse/proxies.py"
-FAULTY_LINE = '.split(",")\n    while'
-FIXED_LINE = '.split(",")[-20:]\n    while'
+FAULTY_LINE = '.getlist("x-forwarded-for")).split(",")'
+FIXED_LINE = f"{FAULTY_LINE}[-20:]"
 PROBE = """
 from ipaddress import ip_network
 from starlette.requests import Request
