@@ -25,6 +25,7 @@ from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent, LoginSession, OneTimeToken, User
 from gatehouse.testing import CreateUser, SignIn
+from gatehouse.users import lock_user
 
 pytestmark = pytest.mark.thorough
 
@@ -423,7 +424,7 @@ def test_cleanup_deletes_all_that_is_over(
     for _ in range(5):
         sign_in()
     with core.database.write() as session:
-        user = session.exec(select(User)).first()
+        user = lock_user(session, session.exec(select(User.id)).all()[0])
         assert user
         issue(session, "reset", user, "bob@example.com")
     with time_machine.travel(utc_now() + timedelta(days=31), tick=False):

@@ -266,6 +266,20 @@ def test_a_failed_write_leaves_nothing_behind(core: Gatehouse, create_user: Crea
         assert session.exec(select(User)).all() == []
 
 
+def test_a_read_keeps_nothing_that_is_written_in_it(
+    core: Gatehouse, create_user: CreateUser
+) -> None:
+    """So that what is to be told after a commit cannot be forgotten: `write` is the one way."""
+    user = create_user()
+    with core.database.read() as session:
+        session.add(User(email="a", email_key="a", password_hash="!", role="user"))
+        session.flush()
+        session.get_one(User, user.id).is_active = False
+    with core.database.read() as session:
+        (row,) = session.exec(select(User)).all()
+        assert row.is_active
+
+
 def test_an_error_of_the_database_shows_no_value(core: Gatehouse) -> None:
     marker = "s3cret-marker-77"
     with pytest.raises(IntegrityError) as error, core.database.write() as session:

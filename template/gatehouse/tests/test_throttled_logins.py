@@ -18,6 +18,7 @@ from gatehouse.one_time import issue
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent
 from gatehouse.testing import CreateUser
+from gatehouse.users import find_user
 
 BOB, PASSWORD = "bob@example.com", "correct horse battery staple"
 WRONG = "nine wrong words in a row"
@@ -193,7 +194,7 @@ def test_a_reset_lets_the_owner_in_from_anywhere_again(
 ) -> None:
     set_failures(core, bob, 1_000)
     with core.database.write() as session:
-        token = issue(session, "reset", bob, bob.email)
+        token = issue(session, "reset", find_user(session, BOB), BOB)
     new = {"token": token, "password": "seven quiet herons at dawn"}
     assert client.post("/auth/reset-password", json=new).status_code == 204
     assert log_in(at("203.0.113.1"), new["password"]).status_code == 200

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
-from gatehouse.tables import OneTimeToken, User, utc_now
+from gatehouse.tables import LockedUser, OneTimeToken, User, utc_now
 
 Purpose = Literal["verify", "reset", "change_email"]
 
@@ -42,7 +42,7 @@ def new_token() -> tuple[str, str]:
     return token, digest_of(token)
 
 
-def issue(session: Session, purpose: Purpose, user: User, email: str) -> str:
+def issue(session: Session, purpose: Purpose, user: LockedUser, email: str) -> str:
     """A new token under the account's stamp; its row is locked by the caller.
 
     Earlier ones of that account and purpose are good no more.
@@ -80,7 +80,7 @@ def holder(session: Session, token: str, *purposes: Purpose) -> User:
     return user
 
 
-def redeem(session: Session, token: str, user: User, *purposes: Purpose) -> Redeemed:
+def redeem(session: Session, token: str, user: LockedUser, *purposes: Purpose) -> Redeemed:
     """Use a token of this account up, by one conditional DELETE: of many at once one wins.
 
     Its row is locked by the caller, so that its stamp holds. Else BadOneTimeToken. One for

@@ -81,7 +81,7 @@ def change_email(session: Session, errand: Errand, terms: Terms) -> Letter | Non
     return Letter(errand.email, "confirm_new_address", {"link": link, **HOURS})
 
 
-def tell(session: Session, kind: str, user: User, origin: Origin) -> None:
+def tell(session: Session, kind: str, user: LockedUser, origin: Origin) -> None:
     """Leave a mail to an account's present address about something that happened to it."""
     leave(session, kind, origin, email=user.email, email_key=user.email_key, user_id=user.id)
 

@@ -6,6 +6,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import NewType
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -16,11 +17,15 @@ from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from gatehouse.sessions import is_live
-from gatehouse.tables import LoginSession, RefreshToken, User, utc_now
+from gatehouse.tables import LockedUser, LoginSession, RefreshToken, utc_now
 from gatehouse.users import lock_user
 
 PREFIX = "gatehouse_rt_"  # with the checksum, what a secret scanner can look for
 _FORM = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}[0-9a-f]{{8}}", re.ASCII)
+
+
+# A session that this transaction holds until it ends: `find_login` alone gives it.
+LockedLogin = NewType("LockedLogin", LoginSession)
 
 
 class BadRefreshToken(Exception):
@@ -76,7 +81,7 @@ def issue_refresh_token(session: Session, session_id: UUID) -> str:
     return token
 
 
-def find_login(session: Session, token: str, idle: timedelta) -> tuple[LoginSession, User]:
+def find_login(session: Session, token: str, idle: timedelta) -> tuple[LockedLogin, LockedUser]:
     """The live session that a token belongs to, and its active user; else `BadRefreshToken`.
 
     Both rows are held until the transaction ends (on SQLite the whole database is): neither the
@@ -96,10 +101,10 @@ def find_login(session: Session, token: str, idle: timedelta) -> tuple[LoginSess
     login = session.exec(query.with_for_update(of=LoginSession)).one_or_none()
     if login is None:
         raise BadRefreshToken
-    return login, user
+    return LockedLogin(login), user
 
 
-def rotate(session: Session, token: str, login: LoginSession, grace: timedelta) -> str:
+def rotate(session: Session, token: str, login: LockedLogin, grace: timedelta) -> str:
     """Retire a token and give its one successor, the same one again inside the grace window.
 
     The retirement is one conditional UPDATE: of many at the same moment one wins, and the

@@ -10,17 +10,23 @@ from sqlmodel import Session, col, select
 
 from gatehouse.audit import Origin
 from gatehouse.stamps import end_sessions_on_list, epoch_of
-from gatehouse.tables import LoginSession, ServiceEpoch, User, utc_now
+from gatehouse.tables import LockedUser, LoginSession, ServiceEpoch, User, utc_now
 
 MOST_SESSIONS = 1_000  # live ones of a user; beyond that the one unused longest ends (ASVS 7.1.2)
 
 
 def open_session(
-    session: Session, user: User, *, scopes: Iterable[str], days: int, origin: Origin, epoch: int
+    session: Session,
+    user: LockedUser,
+    *,
+    scopes: Iterable[str],
+    days: int,
+    origin: Origin,
+    epoch: int,
 ) -> LoginSession:
     """A new login session that ends after `days`. Never the one a client brings (ASVS 7.2.4).
 
-    It carries the stamp of the account's row, which the caller has locked.
+    It carries the stamp of the account's row.
     """
     now = utc_now()
     opened = LoginSession(
@@ -54,7 +60,7 @@ def is_live(idle: timedelta) -> Sequence[ColumnElement[bool]]:
 
 
 def is_open(
-    session: Session, session_id: UUID, user: User, idle: timedelta, *, lock: bool = False
+    session: Session, session_id: UUID, user: LockedUser, idle: timedelta, *, lock: bool = False
 ) -> bool:
     """Whether a session is live and the account's; with `lock` it stays so until the commit."""
     query = select(LoginSession.id).where(

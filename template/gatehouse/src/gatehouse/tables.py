@@ -1,7 +1,7 @@
 """The core's tables. Their names start with `gatehouse_`, so they never meet yours."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NewType
 from uuid import UUID, uuid4
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, MetaData, text
@@ -83,6 +83,11 @@ class User(_Quiet, table=True):
     failed_logins: int = 0  # in a row, over all addresses
     stamp: int = 0
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+
+
+# A row that this transaction holds until it ends: `users.lock_user` and `users.create_user` alone
+# give it. A verb that takes one decides from what is true when it writes.
+LockedUser = NewType("LockedUser", User)
 
 
 class LoginSession(_Quiet, table=True):

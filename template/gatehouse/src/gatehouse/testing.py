@@ -19,7 +19,7 @@ import pytest
 from fastapi import FastAPI
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import make_url
-from sqlmodel import SQLModel
+from sqlmodel import Session, SQLModel
 from starlette.testclient import TestClient
 
 from gatehouse import outbox, passwords, sessions, users
@@ -30,7 +30,7 @@ from gatehouse.migrating import migrate
 from gatehouse.settings import Settings
 from gatehouse.stamps import epoch_of
 from gatehouse.state import Gatehouse
-from gatehouse.tables import User
+from gatehouse.tables import LockedUser, User
 
 Factory = Callable[[], FastAPI]
 
@@ -72,6 +72,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "thorough: depends on nothing of yours; run with -o gatehouse_thorough=true"
+    )
+    config.addinivalue_line(
+        "markers", "asvs(*rows): shows what the service does about rows of OWASP ASVS 5.0"
     )
 
 
@@ -248,7 +251,8 @@ def create_user(core: Gatehouse) -> CreateUser:
     ) -> User:
         address = email or f"user-{secrets.token_hex(4)}@example.com"
         password_hash = passwords.argon2_hasher().hash(passwords.normalise(password))
-        return _add_user(core, address, password_hash, role, active, verified)
+        with core.database.write() as session:
+            return _add_user(session, address, password_hash, role, active, verified)
 
     return create
 
@@ -261,9 +265,9 @@ def sign_in(app: FastAPI, core: Gatehouse, _running: TestClient) -> SignIn:
         role: str = "user", *, scopes: Iterable[str] | None = None, email: str | None = None
     ) -> TestClient:
         address = email or f"user-{secrets.token_hex(4)}@example.com"
-        user = _add_user(core, address, "!", role, True, True)
         granted = core.roles[role] if scopes is None else scopes
         with core.database.write() as session:
+            user = _add_user(session, address, "!", role, True, True)
             opened = sessions.open_session(
                 session, user, scopes=granted, days=1, origin=COMMAND, epoch=epoch_of(session)
             )
@@ -283,12 +287,11 @@ def sign_in(app: FastAPI, core: Gatehouse, _running: TestClient) -> SignIn:
 
 
 def _add_user(
-    core: Gatehouse, email: str, password_hash: str, role: str, active: bool, verified: bool
-) -> User:
-    with core.database.write() as session:
-        user = users.create_user(session, email=email, password_hash=password_hash, role=role)
-        user.is_active = active
-        if not verified:
-            user.email_verified_at = None
-        session.add(user)
-        return user
+    session: Session, email: str, password_hash: str, role: str, active: bool, verified: bool
+) -> LockedUser:
+    user = users.create_user(session, email=email, password_hash=password_hash, role=role)
+    user.is_active = active
+    if not verified:
+        user.email_verified_at = None
+    session.add(user)
+    return user

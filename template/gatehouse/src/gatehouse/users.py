@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NewType
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, text, update
@@ -20,6 +19,7 @@ from gatehouse.addresses import lenient_key, normalise
 from gatehouse.sessions import drop_sessions, is_live, is_open
 from gatehouse.stamps import end_account, epoch_of, raise_stamp
 from gatehouse.tables import AuditEvent, LoginSession, User, utc_now
+from gatehouse.tables import LockedUser as LockedUser
 
 ADMIN = "admin"
 ADMINISTRATION_LOCK = 0x6761_7466  # any fixed number: changes of administrators wait on it
@@ -29,8 +29,6 @@ MOST_FAILURES = 100
 NOTEWORTHY_FAILURES = 10  # before a success that its owner is told of (ASVS 6.3.5)
 
 NOBODY = UUID(int=0)  # whom the same queries look for where there is no account
-
-LockedUser = NewType("LockedUser", User)
 
 
 class AddressTaken(Exception):
@@ -207,7 +205,7 @@ def set_email(session: Session, user: LockedUser, email: str) -> None:
     _void(session, user)
 
 
-def create_user(session: Session, *, email: str, password_hash: str, role: str) -> User:
+def create_user(session: Session, *, email: str, password_hash: str, role: str) -> LockedUser:
     """A new account whose address counts as verified. Raises `BadAddress` and `AddressTaken`."""
     address, key = normalise(email)
     user = User(
@@ -222,7 +220,7 @@ def create_user(session: Session, *, email: str, password_hash: str, role: str) 
         session.flush()
     except IntegrityError:
         raise AddressTaken("an account with this address exists already") from None
-    return user
+    return LockedUser(user)  # nobody else sees it before this transaction ends
 
 
 def find_user(session: Session, email: str) -> LockedUser:

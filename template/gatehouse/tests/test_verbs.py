@@ -1,0 +1,190 @@
+"""What one place alone may do: hash, open a session, hold a row, write. Read from the source."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlmodel import SQLModel
+
+import gatehouse
+from gatehouse import tables
+
+pytestmark = pytest.mark.thorough
+
+SOURCE = Path(gatehouse.__file__).parent
+MODULES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts): ast.parse(path.read_text())
+    for path in SOURCE.rglob("*.py")
+    if "migrations" not in path.parts
+}
+ROWS = {
+    name
+    for name, found in vars(tables).items()
+    if isinstance(found, type) and issubclass(found, SQLModel) and hasattr(found, "__table__")
+}
+# What changes accounts and what hangs on them. Each public function in them is a verb.
+VERBS = (
+    *("users", "sessions", "recovery", "registration", "refresh", "one_time"),
+    *("administering", "importing"),
+)
+Place = tuple[str, str]  # a module and the outermost function in it, "" for none
+
+
+def places(of: type[ast.AST], *names: str) -> set[Place]:
+    """Where a name is used: as an attribute, in a call or as a keyword, by the kind of node."""
+    return {
+        (module, function)
+        for module, tree in MODULES.items()
+        for function, node in _nodes(tree)
+        if isinstance(node, of) and _name(node) in names
+    }
+
+
+def _nodes(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    for top in tree.body:
+        methods = top.body if isinstance(top, ast.ClassDef) else [top]
+        for outermost in methods:
+            is_function = isinstance(outermost, ast.FunctionDef | ast.AsyncFunctionDef)
+            for node in ast.walk(outermost):
+                yield outermost.name if is_function else "", node
+
+
+def _name(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Call):
+        return _name(node.func)
+    if isinstance(node, ast.keyword):
+        return node.arg
+    return getattr(node, "attr", getattr(node, "id", None))
+
+
+def imports(*packages: str) -> set[str]:
+    """The modules that import one of these packages, or something of it."""
+    return {
+        module
+        for module, tree in MODULES.items()
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [f"{node.module}.{alias.name}" for alias in node.names]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+        if any(name == package or name.startswith(f"{package}.") for package in packages)
+    }
+
+
+# --- the one function that proves a password
+
+
+@pytest.mark.asvs("6.3.4")
+def test_no_endpoint_and_no_verb_calls_the_hasher_itself() -> None:
+    """A password is proved in `proving.py`, where every limit is; a new hash is made in two."""
+    assert places(ast.Attribute, "passwords") == {
+        ("proving", "prove_password"),
+        ("proving", "prove_link_password"),
+        ("routes.doors", "hash_new_password"),
+        ("accounting", "create"),
+        *(("state", "start"), ("state", "stop")),  # its threads
+    }
+    assert imports("pwdlib", "argon2", "bcrypt") == {"passwords", "foreign_hashes", "testing"}
+    assert imports("gatehouse.passwords.Passwords") == {"install", "state"}
+    assert imports("gatehouse.passwords.argon2_hasher") == set()
+
+
+@pytest.mark.asvs("6.3.4", "7.6.2")
+def test_a_session_is_opened_by_a_login_alone() -> None:
+    fixture = ("testing", "sign_in")
+    assert places(ast.Call, "open_session") == {("routes.grants", "_open"), fixture}
+    assert places(ast.Call, "LoginSession") == {("sessions", "open_session")}
+    assert places(ast.Call, "issue_refresh_token") == {("routes.grants", "_open")}
+
+
+@pytest.mark.asvs("6.3.4")
+def test_a_stored_hash_is_set_in_these_places_alone() -> None:
+    stored = {
+        (module, function)
+        for module, tree in MODULES.items()
+        for function, node in _nodes(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr == "password_hash"
+        and isinstance(node.ctx, ast.Store)
+    }
+    assert stored == {
+        ("users", "set_password"),
+        ("users", "store_better_hash"),
+        ("registration", "register"),  # an errand's own: it is done
+        ("registration", "_make_at_once"),  # the same
+    }
+    assert places(ast.Call, "User") == {
+        ("users", "create_user"),
+        ("registration", "_make_at_once"),
+        ("registration", "_make_proved"),
+        ("importing", "_user"),
+    }
+
+
+# --- act on what you lock
+
+
+def rows_taken() -> set[tuple[str, str]]:
+    """`module.function` and the rows that it takes, for each public function of the verbs."""
+    taken: set[tuple[str, str]] = set()
+    for module in VERBS:
+        for top in MODULES[module].body:
+            if not isinstance(top, ast.FunctionDef) or top.name.startswith("_"):
+                continue
+            arguments = top.args
+            for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+                assert argument.annotation is not None
+                named = {_name(node) for node in ast.walk(argument.annotation)}
+                taken |= {(f"{module}.{top.name}", row) for row in named & ROWS if row}
+    return taken
+
+
+def test_a_verb_takes_ids_or_what_it_holds_never_a_row_that_another_one_read() -> None:
+    """What was read in another transaction may be true no more. mypy tells a row from a held one.
+
+    The errands' verbs take the errand's row, which `Outbox._prepare` reads in their transaction.
+    """
+    assert {"User", "LoginSession", "OneTimeToken", "Errand"} <= ROWS
+    assert rows_taken() == {
+        ("registration.register", "Errand"),
+        ("registration.verify", "Errand"),
+        ("recovery.forgot", "Errand"),
+        ("recovery.change_email", "Errand"),
+        ("recovery.notice", "Errand"),
+    }
+
+
+def test_only_what_locks_a_row_says_that_it_is_held() -> None:
+    """`LockedUser(…)` and `LockedLogin(…)` are promises that no type checker can look into."""
+    assert places(ast.Call, "LockedUser") == {("users", "lock_user"), ("users", "create_user")}
+    assert places(ast.Call, "LockedLogin") == {("refresh", "find_login")}
+    for module, function in (("users", "lock_user"), ("refresh", "find_login")):
+        assert (module, function) in places(ast.Attribute, "with_for_update")
+    assert (
+        places(ast.Call, "cast") & {(module, name) for module in VERBS for name in ("",)} == set()
+    )
+
+
+# --- one way to write
+
+
+def test_every_write_goes_through_the_transaction_that_tells() -> None:
+    """`Database.write` tells the list of ended sessions and the mail queue after its commit.
+
+    `Database.read` rolls back (`test_data.py`), so there is no third way to a session. An engine of one's own is
+    for what asks about the database itself, and writes nothing of an account.
+    """
+    assert places(ast.Call, "Session") == {("database", "read"), ("database", "write")}
+    assert places(ast.Attribute, "commit", "begin") == {
+        ("database", "write"),
+        ("migrating", "_sole_connection"),
+        ("testing", "app"),
+    }
+    own = places(ast.Attribute, "engine") | places(ast.Call, "create_database_engine")
+    assert {module for module, _ in own} == {
+        *("database", "migrating", "readiness", "serving", "testing")
+    }
