@@ -78,10 +78,24 @@ def _is_plain(character: str) -> bool:
 
 
 def stored(answers: str, key: str) -> str:
-    """A value of the answers file, which Copier writes one a line."""
-    found = re.search(rf"^{key}: *(.+?) *$", answers, re.MULTILINE)
-    if found and found[1].isprintable():
-        return found[1].strip("'\"").replace("''", "'")
+    """A value of the answers file, which Copier writes one a line.
+
+    There is no parser of YAML here, so what YAML could read in another way than this is refused:
+    a name twice, one in quotes, a line after a value that goes on with it.
+    """
+    found: dict[str, str] = {}
+    name = ""
+    for line in answers.splitlines():  # also at ends of lines that are some to YAML alone
+        if not line.strip() or line.startswith("#"):
+            continue
+        plain = re.match(r"(\w+):(?: +|$)", line, re.ASCII)
+        if plain and plain[1] not in found:
+            name = plain[1]
+            found[name] = line[plain.end() :].strip()
+        elif plain or name in ("", key) or line[0] not in " \t-":
+            raise Trouble(f"{ANSWERS} can be read in two ways: it is not as Copier writes it")
+    if (value := found.get(key, "")) and value.isprintable():
+        return value.strip("'\"").replace("''", "'")
     raise Trouble(f"{ANSWERS} does not say {key}")
 
 

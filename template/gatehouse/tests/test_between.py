@@ -190,6 +190,23 @@ def test_a_change_by_a_session_that_is_ended_meanwhile_has_no_effect(
     assert log_in(client).status_code == 200
 
 
+def test_a_token_whose_end_is_not_heard_of_yet_ends_no_session(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_user(BOB, PASSWORD)
+    thief = bearer(log_in(client))
+    with monkeypatch.context() as patch:
+        patch.setattr(core.database, "committed", lambda _: None)  # another process does it
+        with locked(core) as (session, user):
+            users.set_password(session, user, user.password_hash)
+    log_in(client)
+    (mine,) = client.get("/auth/sessions", headers=thief).json()  # so its token still passes
+    for path in ("/auth/sessions", f"/auth/sessions/{mine['id']}"):
+        assert client.delete(path, headers=thief).status_code == 401
+    with core.database.read() as session:
+        assert [row.id for row in session.exec(select(LoginSession))] == [UUID(mine["id"])]
+
+
 def test_a_change_of_address_that_the_mail_server_put_off_is_void_after_a_reset(
     client: TestClient,
     core: Gatehouse,

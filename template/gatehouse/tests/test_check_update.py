@@ -216,6 +216,36 @@ def test_a_release_without_a_changelog_is_not_called_harmless(check: Check, temp
     assert "CHANGELOG.md" in done.stderr
 
 
+def test_answers_are_read_as_copier_writes_them(releases: Any) -> None:
+    text = "# x\n_commit: 1.0.0\n_src_path: gh:a/b\nlong: a\n    text\nlist:\n- a\nname: ''\n"
+    assert releases.stored(text, "_src_path") == "gh:a/b"
+    assert releases.stored(text, "_commit") == "1.0.0"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}_src_path: evil\n",
+        "{}'_src_path': evil\n",
+        '{}"_src\\x5fpath": evil\n',
+        "{}? _src_path\n: evil\n",
+        "{}_src_path : evil\n",
+        "{}<<: {{_src_path: evil}}\n",
+        "{}# a line to YAML alone\u2028_src_path: evil\n",
+        "{}# likewise\x85_src_path: evil\n",
+        "{}  -evil\n",
+        "{}\n  evil\n",
+        "x: '\n{}'\n_src_path: evil\n",
+        "  x: 'y\n{}  '\n  _src_path: evil\n",
+    ],
+)
+def test_answers_that_copier_may_read_in_another_way_are_trouble(releases: Any, text: str) -> None:
+    """Else a release is looked at in one place, and the next one comes from another."""
+    answers = text.format("_commit: 1.0.0\n_src_path: gh:a/b\n")
+    with pytest.raises(releases.Trouble, match="two ways"):
+        releases.stored(answers, "_src_path")
+
+
 @pytest.mark.parametrize(
     "source", ["/nowhere", "https://u:secret@127.0.0.1:9/x", "--upload-pack=x"]
 )

@@ -334,6 +334,26 @@ def test_an_address_is_taken_once(
     assert "exists already" in capsys.readouterr().err
 
 
+def test_user_create_tells_the_service_s_own_code_which_may_undo_it(
+    run: Run, core: Gatehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+
+    def on_registered(_: object, __: object, user: User) -> None:
+        told.append(user.email)
+        if user.email != "bob@example.com":
+            raise ValueError("secret")
+
+    monkeypatch.setattr(type(core.hooks), "on_registered", on_registered)
+    assert run("user", "create", "bob@example.com", stdin=PASSWORD) == 0
+    assert run("user", "create", "eve@example.com", stdin=PASSWORD) == 1
+    assert told == ["bob@example.com", "eve@example.com"]
+    assert "your on_registered failed (ValueError)" in (said := capsys.readouterr().err)
+    assert "secret" not in said
+    with core.database.read() as session:
+        assert [user.email for user in session.exec(select(User))] == ["bob@example.com"]
+
+
 # --- user disable, enable, end-sessions; cleanup
 
 

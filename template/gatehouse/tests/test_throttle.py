@@ -22,6 +22,7 @@ from gatehouse.throttle import (
     LOGIN_RIGHT,
     MAIL,
     MAIL_ADDRESS,
+    MAIL_SHARE,
     REFRESH,
     Limit,
     Throttle,
@@ -522,6 +523,7 @@ def test_the_limits_are_those_of_the_contract() -> None:
     assert (LOGIN_RIGHT.amount, LOGIN_RIGHT.seconds) == (60, 60)
     assert (MAIL.amount, MAIL.seconds) == (5, 3600)
     assert (MAIL_ADDRESS.amount, MAIL_ADDRESS.seconds) == (20, 3600)
+    assert (MAIL_SHARE.amount, MAIL_SHARE.seconds) == (15, 3600)
 
 
 # Right logins have a limit too, and so has mail
@@ -583,6 +585,15 @@ def test_mails_are_counted_for_kind_address_and_network(throttle: Throttle) -> N
         assert sent(8, "reset", "another") == 5
         clock.shift(3601)
         assert sent(8, "reset") == 5
+
+
+def test_no_network_uses_up_the_mails_of_an_address_by_all_kinds_together(
+    throttle: Throttle,
+) -> None:
+    kinds = ("register", "verify", "forgot", "change_email")
+    taken = sum(throttle.allows_mail(kind, "a", NETWORK) for kind in kinds for _ in range(8))
+    assert taken == MAIL_SHARE.amount
+    assert throttle.allows_mail("forgot", "a", "198.51.100.7")
 
 
 def test_a_refused_mail_counts_in_neither_window(throttle: Throttle) -> None:

@@ -6,6 +6,8 @@ import getpass
 import sys
 from typing import TYPE_CHECKING
 
+from sqlmodel import Session
+
 from gatehouse import users
 from gatehouse.addresses import BadAddress, normalise
 from gatehouse.audit import COMMAND, record
@@ -13,6 +15,7 @@ from gatehouse.passwords import WeakPassword, check_new_password
 from gatehouse.refusal import StartRefused
 from gatehouse.serving import load, require_migrated
 from gatehouse.state import Gatehouse
+from gatehouse.tables import User
 
 if TYPE_CHECKING:
     from gatehouse.commands import Service
@@ -37,10 +40,22 @@ def create(service: "Service", asked: argparse.Namespace) -> int:
                 session, email=asked.email, password_hash=password_hash, role=role
             )
             record(session, "user_created", COMMAND, user_id=user.id)
+            _tell(core, session, user)
     except (BadAddress, WeakPassword, users.AddressTaken) as error:
         raise StartRefused(f"No account was made: {error}") from None
     print(f"Made the account {user.email} with the role {role}. Log in at POST /auth/token.")
     return 0
+
+
+def _tell(core: Gatehouse, session: Session, user: User) -> None:
+    """Run the service's own code. What it raises undoes the account."""
+    try:
+        core.hooks.on_registered(session, user)
+        session.flush()
+    except Exception as error:  # its text may hold anything
+        raise StartRefused(
+            f"No account was made: your on_registered failed ({type(error).__name__})."
+        ) from None
 
 
 def _read_password() -> str:

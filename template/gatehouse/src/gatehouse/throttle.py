@@ -35,6 +35,7 @@ REFRESH = Limit("refresh", 3000, 900)
 ONE_TIME = Limit("one-time", 300, 900)
 MAIL = Limit("mail", 5, 3600)  # mails of one kind to one address, asked for from one network
 MAIL_ADDRESS = Limit("mail-address", 20, 3600)  # mails to one address
+MAIL_SHARE = Limit("mail-share", 15, 3600)  # of these, those asked for from one network
 
 
 class Throttled(Exception):
@@ -94,18 +95,25 @@ class Throttle:
         """Count a mail of a kind to an address, asked for from a network; False when over.
 
         A network has mails of its own, so that a stranger's do not use up the owner's, until the
-        address has had too many in all. What is refused counts in neither.
+        address has had too many in all; and however many kinds there are, no network takes all of
+        these. What is refused counts nowhere.
         """
-        own, whole = _key(MAIL, kind, key, network), _key(MAIL_ADDRESS, key)
+        windows = (
+            (MAIL, _key(MAIL, kind, key, network)),
+            (MAIL_SHARE, _key(MAIL_SHARE, key, network)),
+            (MAIL_ADDRESS, _key(MAIL_ADDRESS, key)),
+        )
 
         def take(store: Store) -> bool:
-            amount, seconds = MAIL_ADDRESS.amount, MAIL_ADDRESS.seconds
-            if store.get_moving_window(whole, amount, seconds)[1] >= amount:
-                return False
-            if not store.acquire_entry(own, MAIL.amount, MAIL.seconds):
-                return False
-            # Full only if others came between, in a shared store: then one of `own` is lost.
-            return store.acquire_entry(whole, amount, seconds)
+            for limit, window in windows:
+                seen = store.get_moving_window(window, limit.amount, limit.seconds)[1]
+                if seen >= limit.amount:
+                    return False
+            # Full only if others came between, in a shared store: then one of another is lost.
+            return all(
+                store.acquire_entry(window, limit.amount, limit.seconds)
+                for limit, window in windows
+            )
 
         return self._windows.run(take)
 

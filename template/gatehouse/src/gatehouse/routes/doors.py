@@ -119,6 +119,13 @@ def lock_confirmed(
     user = users.lock_proved(session, proved, network)
     if user is None:
         raise WRONG
+    return require_open(core, session, user, caller)
+
+
+def require_open(
+    core: Gatehouse, session: Session, user: users.LockedUser | None, caller: AccessToken
+) -> users.LockedUser:
+    """The caller's account, if the session that asks is live in this transaction; else 401."""
     try:
         return users.require_session(session, user, caller.session_id, core.lives.idle)
     except users.NotLoggedIn:

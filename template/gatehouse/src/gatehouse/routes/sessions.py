@@ -10,10 +10,11 @@ from pydantic import BaseModel
 from sqlmodel import Session, col
 from starlette.concurrency import run_in_threadpool
 
+from gatehouse import users
 from gatehouse.audit import Origin, origin_of, record
 from gatehouse.guards import Caller, public
 from gatehouse.refresh import digest_of, is_refresh_token
-from gatehouse.routes.doors import TOO_MANY, refuse_flood
+from gatehouse.routes.doors import TOO_MANY, refuse_flood, require_open
 from gatehouse.routes.forms import read_form, required
 from gatehouse.routes.token import OAuthProblem
 from gatehouse.sessions import end_session, end_sessions, live_sessions
@@ -103,6 +104,7 @@ def delete_session(session_id: UUID, caller: Caller, core: Core, request: Reques
     """End one of your sessions. Another user's is 404, like one that is not there."""
     origin = _origin(core, request, caller)
     with core.database.write() as session:
+        require_open(core, session, users.lock_user(session, caller.user_id), caller)
         login = session.get(LoginSession, session_id)
         if login is None or login.user_id != caller.user_id:
             raise HTTPException(404, "There is no such session.")
@@ -120,6 +122,7 @@ def delete_other_sessions(caller: Caller, core: Core, request: Request) -> None:
     """End all your sessions but the one that asks."""
     origin = _origin(core, request, caller)
     with core.database.write() as session:
+        require_open(core, session, users.lock_user(session, caller.user_id), caller)
         end_sessions(
             session,
             col(LoginSession.user_id) == caller.user_id,
