@@ -25,6 +25,7 @@ class Strict(BaseModel):
 
     numbers: list[int] = Field(default_factory=list)
     tree: dict[str, Any] = Field(default_factory=dict)
+    more_of_the_same_kind_below_this_one: list["Strict"] = Field(default_factory=list)
     worded: str = ""
 
     @field_validator("worded")
@@ -85,6 +86,15 @@ def test_a_message_of_any_length_is_cut(strict: TestClient) -> None:
     (error,) = refused(strict, json.dumps({"worded": "x"}))
     assert error["loc"] == ["body", "worded"]
     assert set(error["msg"]) == {"\U0001f600"}
+
+
+def test_mistakes_far_inside_are_told_as_far_as_there_is_room(strict: TestClient) -> None:
+    body: dict[str, Any] = {"numbers": ["x"] * 30}
+    for _ in range(100):
+        body = {"more_of_the_same_kind_below_this_one": [body]}
+    errors = refused(strict, json.dumps(body))
+    assert len(errors) < 20
+    assert {len(error["loc"]) for error in errors} == {50}
 
 
 def test_the_document_is_walked_once_and_not_for_an_answer(
