@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 
 from model.comparing import id_of, owner_of_link
 from model.expected import LINK_GUESSES, LINK_LIVES, Account, Link, Pending
-from model.logins import Logins
-from model.walk import EMAILS, WRONG, emails, networks, rarely, verb
+from model.owners import Owners
+from model.walk import EMAILS, SPARE, WRONG, emails, networks, rarely, verb
 from model.world import FATES, HOME
 
 
-class Links(Logins):
+class Links(Owners):
     """Verbs of whoever has no account, or has read a mail."""
 
     @verb(2, email=emails, network=networks, cut=rarely)
@@ -84,22 +84,31 @@ class Links(Logins):
             return [link for link in self.expected.links if link.kind in kinds]
 
         if self.is_void(found()):
-            if "reset" in kinds:
-                self.forget_password(self.draw(emails, "who asks"), HOME)
-            else:
-                free = [email for email in EMAILS if self.expected.of(email) is None]
-                self.register(self.draw(st.sampled_from(free or EMAILS), "who asks"), HOME)
+            self._ask_for(kinds[0])
             self.do_mail([])
         return self.pick(found(), "link") if found() else None
 
+    def _ask_for(self, kind: str) -> None:
+        if kind == "reset":
+            return self.forget_password(self.draw(emails, "who asks"), HOME)
+        names = EMAILS if kind == "registration" else SPARE
+        free = [email for email in names if self.expected.of(email) is None]
+        email = self.draw(st.sampled_from(free or names), "address")
+        return self.register(email, HOME) if kind == "registration" else self.change_email(email)
+
+    @verb(3, network=networks, cut=rarely)
+    def confirm_move(self, network: str, cut: bool) -> None:
+        if (link := self._some_link("change_email")) is not None:
+            self.try_to_confirm(link, None, network, cut)
+
     @verb(
-        5,
+        4,
         password=st.sampled_from((None, "right", "right", "wrong")),
         network=networks,
         cut=rarely,
     )
     def confirm(self, password: str | None, network: str, cut: bool) -> None:
-        link = self._some_link("registration", "verify", "change_email")
+        link = self._some_link("registration", "verify")
         if link is not None:
             self.try_to_confirm(link, password, network, cut)
 
