@@ -114,9 +114,13 @@ async def prove_link_password(core: Gatehouse, origin: Origin, token: str, passw
     if checked is None:
         await run_in_threadpool(_note_wrong_link_password, core, origin, token)
         raise WrongPassword
-    await run_in_threadpool(
-        refuse_throttled, core, origin, lambda: core.throttle.login_succeeded(key, origin.network)
-    )
+    await run_in_threadpool(_note_right_link_password, core, origin, key, token)
+
+
+def _note_right_link_password(core: Gatehouse, origin: Origin, key: str, token: str) -> None:
+    refuse_throttled(core, origin, lambda: core.throttle.login_succeeded(key, origin.network))
+    with core.database.write() as session:
+        registration.uncount_link_password(session, token)
 
 
 def _link(core: Gatehouse, token: str) -> registration.LinkPassword | None:

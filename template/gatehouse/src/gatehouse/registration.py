@@ -182,6 +182,14 @@ def count_link_password(session: Session, token: str) -> None:
     raise BadOneTimeToken
 
 
+def uncount_link_password(session: Session, token: str) -> None:
+    """It was right, so it is none of the wrong ones: where an owner's hook undoes the confirmation
+    the link stays good, as often as that happens."""
+    for table in (PendingRegistration, OneTimeToken):
+        row = update(table).where(col(table.digest) == digest_of(token))
+        session.execute(row.values(wrong_passwords=col(table.wrong_passwords) - 1))
+
+
 def drop_spent_link(session: Session, token: str) -> None:
     """After a wrong password: a link that has had its share of them is good no more."""
     for table in (PendingRegistration, OneTimeToken):
