@@ -151,20 +151,25 @@ class Links(Owners):
         if expected.guesses.are_too_many(link.email, network, self.world.now):
             self.judge(answer, 429, cut=cut, what="password of a link")
             return False
-        link.wrong += 1  # before the hash, so also for the right one
-        if cut:  # the first commit is that count's
+        if link.wrong == LINK_GUESSES:  # a process died at the last of them
             expected.guesses.wrong(link.email, network, self.world.now)
-            self.judge(answer, 500, what="password of a link")
+            self.judge(answer, 400, what="password of a link, spent")
             return False
-        if right:
+        if right and not cut:
             expected.guesses.right(link.email, network)
             return True
+        link.wrong += 1
         expected.guesses.wrong(link.email, network, self.world.now)
+        if cut:  # the first commit is that count's, of a right one as well
+            self.judge(answer, 500, what="password of a link")
+            return False
         expected.events["login_failed"] += 1
         self.judge(answer, 400, what="password of a link")
         assert answer.json()["type"] == "urn:gatehouse:password"
-        if link.wrong >= LINK_GUESSES and isinstance(link.owner, Pending):
-            expected.drop(link.owner)
+        if link.wrong == LINK_GUESSES:
+            link.used = True
+            if isinstance(link.owner, Pending):
+                expected.drop(link.owner)
         return False
 
     def _may_be_proved(self, link: Link) -> bool:

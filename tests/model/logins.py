@@ -38,10 +38,15 @@ class Logins(Walk):
         text = {"right": right, "wrong": WRONG, "another's": others}[password]
         self.try_password(email, text, scope, network, cut)
 
-    @verb(1, email=emails, network=networks, times=st.sampled_from((3, 10)))
-    def guess(self, email: str, network: str, times: int) -> None:
-        for _ in range(times):
-            self.try_password(email, WRONG, "", network)
+    @verb(1, email=emails, network=networks, times=st.sampled_from((3, 11)), tested=st.booleans())
+    def guess(self, email: str, network: str, times: int, tested: bool) -> None:
+        """Several guesses. `tested`: one is right, and asks for scopes that a user's role lacks."""
+        account = self.expected.of(email)
+        for number in range(times):
+            if number == 2 and tested and account is not None:
+                self.try_password(email, account.password, "users:write", network)
+            else:
+                self.try_password(email, WRONG, "", network)
 
     def try_password(
         self, email: str, password: str, scope: str = "", network: str = HOME, cut: bool = False
