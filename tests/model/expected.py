@@ -117,7 +117,7 @@ class Link:
     wrong: int = 0
 
     def is_good(self, now: float) -> bool:
-        if self.used or now >= self.expires or self.wrong >= LINK_GUESSES:
+        if self.used or now >= self.expires:
             return False
         if isinstance(self.owner, Pending):
             return self.owner.link is self

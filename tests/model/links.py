@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 
 from model.comparing import id_of, owner_of_link
 from model.expected import LINK_GUESSES, LINK_LIVES, Account, Link, Pending
-from model.logins import Logins
-from model.walk import EMAILS, WRONG, emails, networks, rarely, verb
+from model.owners import Owners
+from model.walk import EMAILS, SPARE, WRONG, emails, networks, rarely, verb
 from model.world import FATES, HOME
 
 
-class Links(Logins):
+class Links(Owners):
     """Verbs of whoever has no account, or has read a mail."""
 
     @verb(2, email=emails, network=networks, cut=rarely)
@@ -84,22 +84,31 @@ class Links(Logins):
             return [link for link in self.expected.links if link.kind in kinds]
 
         if self.is_void(found()):
-            if "reset" in kinds:
-                self.forget_password(self.draw(emails, "who asks"), HOME)
-            else:
-                free = [email for email in EMAILS if self.expected.of(email) is None]
-                self.register(self.draw(st.sampled_from(free or EMAILS), "who asks"), HOME)
+            self._ask_for(kinds[0])
             self.do_mail([])
         return self.pick(found(), "link") if found() else None
 
+    def _ask_for(self, kind: str) -> None:
+        if kind == "reset":
+            return self.forget_password(self.draw(emails, "who asks"), HOME)
+        names = EMAILS if kind == "registration" else SPARE
+        free = [email for email in names if self.expected.of(email) is None]
+        email = self.draw(st.sampled_from(free or names), "address")
+        return self.register(email, HOME) if kind == "registration" else self.change_email(email)
+
+    @verb(3, network=networks, cut=rarely)
+    def confirm_move(self, network: str, cut: bool) -> None:
+        if (link := self._some_link("change_email")) is not None:
+            self.try_to_confirm(link, None, network, cut)
+
     @verb(
-        5,
+        4,
         password=st.sampled_from((None, "right", "right", "wrong")),
         network=networks,
         cut=rarely,
     )
     def confirm(self, password: str | None, network: str, cut: bool) -> None:
-        link = self._some_link("registration", "verify", "change_email")
+        link = self._some_link("registration", "verify")
         if link is not None:
             self.try_to_confirm(link, password, network, cut)
 
@@ -142,20 +151,25 @@ class Links(Logins):
         if expected.guesses.are_too_many(link.email, network, self.world.now):
             self.judge(answer, 429, cut=cut, what="password of a link")
             return False
-        link.wrong += 1  # before the hash, so also for the right one
-        if cut:  # the first commit is that count's
+        if link.wrong == LINK_GUESSES:  # a process died at the last of them
             expected.guesses.wrong(link.email, network, self.world.now)
-            self.judge(answer, 500, what="password of a link")
+            self.judge(answer, 400, what="password of a link, spent")
             return False
-        if right:
+        if right and not cut:
             expected.guesses.right(link.email, network)
             return True
+        link.wrong += 1
         expected.guesses.wrong(link.email, network, self.world.now)
+        if cut:  # the first commit is that count's, of a right one as well
+            self.judge(answer, 500, what="password of a link")
+            return False
         expected.events["login_failed"] += 1
         self.judge(answer, 400, what="password of a link")
         assert answer.json()["type"] == "urn:gatehouse:password"
-        if link.wrong >= LINK_GUESSES and isinstance(link.owner, Pending):
-            expected.drop(link.owner)
+        if link.wrong == LINK_GUESSES:
+            link.used = True
+            if isinstance(link.owner, Pending):
+                expected.drop(link.owner)
         return False
 
     def _may_be_proved(self, link: Link) -> bool:

@@ -9,13 +9,12 @@ from httpx2 import Response
 from hypothesis import strategies as st
 
 from model.comparing import count_events
-from model.expected import GRACE, NOTEWORTHY_FAILURES, ROLES, Access, Login, Refresh
-from model.walk import EMAILS, ROOT, WRONG, Walk, emails, networks, rarely, verb
+from model.expected import GRACE, NOTEWORTHY_FAILURES, ROLES, Access, Account, Login, Refresh
+from model.walk import WRONG, Walk, emails, networks, rarely, verb
 from model.world import HOME
 
 # Mostly none is asked for; the last of these is not a user's.
 scopes = st.sampled_from(("", "", "", "notes:read", "notes:read users:write", "users:write"))
-who_logs_in = st.sampled_from((ROOT, *EMAILS[:2]))
 
 
 class Logins(Walk):
@@ -23,7 +22,7 @@ class Logins(Walk):
 
     @verb(
         5,
-        email=st.sampled_from((*EMAILS, ROOT)),
+        email=emails,
         password=st.sampled_from(("right", "right", "right", "wrong", "another's")),
         scope=scopes,
         network=networks,
@@ -31,15 +30,23 @@ class Logins(Walk):
     )
     def log_in(self, email: str, password: str, scope: str, network: str, cut: bool) -> None:
         account = self.expected.of(email)
+        if account is None and not self.draw(rarely, "unknown"):
+            account = self._somebody()
+            email = account.email
         right = account.password if account else WRONG
         others = self.expected.accounts[-1].password
         text = {"right": right, "wrong": WRONG, "another's": others}[password]
         self.try_password(email, text, scope, network, cut)
 
-    @verb(1, email=emails, network=networks, times=st.sampled_from((3, 10)))
-    def guess(self, email: str, network: str, times: int) -> None:
-        for _ in range(times):
-            self.try_password(email, WRONG, "", network)
+    @verb(1, email=emails, network=networks, times=st.sampled_from((3, 11)), tested=st.booleans())
+    def guess(self, email: str, network: str, times: int, tested: bool) -> None:
+        """Several guesses. `tested`: one is right, and asks for scopes that a user's role lacks."""
+        account = self.expected.of(email)
+        for number in range(times):
+            if number == 2 and tested and account is not None:
+                self.try_password(email, account.password, "users:write", network)
+            else:
+                self.try_password(email, WRONG, "", network)
 
     def try_password(
         self, email: str, password: str, scope: str = "", network: str = HOME, cut: bool = False
@@ -81,20 +88,25 @@ class Logins(Walk):
         token.token, login.id = given["refresh_token"], UUID(claims["sid"])
         self.expected.access.append(Access(login, given["access_token"], held, claims["exp"]))
 
+    def _somebody(self) -> Account:
+        found: Account = self.draw(st.sampled_from(list(self.expected.living())), "account")
+        return found
+
     def some_access(self, scope: str = "") -> Access:
         """A token of somebody who is logged in or, rarely, of somebody who was."""
         held = [one for one in self.expected.access if scope in ("", *one.scopes)]
         if self.is_void(held):
-            account = self.expected.of(self.draw(who_logs_in, "who logs in"))
-            if account is not None:
-                self.try_password(account.email, account.password)
+            account = self._somebody()
+            self.try_password(account.email, account.password)
         anyone = not held or self.draw(rarely, "anyone")
         return self.pick(self.expected.access if anyone else held, "token")
 
-    @verb(5, scope=scopes, network=networks, cut=rarely)
-    def refresh(self, scope: str, network: str, cut: bool) -> None:
+    @verb(5, older=st.booleans(), scope=scopes, network=networks, cut=rarely)
+    def refresh(self, older: bool, scope: str, network: str, cut: bool) -> None:
         known = [token for token in self.expected.refresh if token.token]
-        self.exchange(self.pick(known, "token"), scope, network, cut)
+        retired = [token for token in known if token.retired and token.is_good(self.world.now)]
+        among = retired if older and retired else known
+        self.exchange(self.pick(among, "token"), scope, network, cut)
 
     def exchange(
         self, token: Refresh, scope: str = "", network: str = HOME, cut: bool = False

@@ -9,11 +9,10 @@ from model.administrators import Administrators
 from model.comparing import compare
 from model.expected import HOUR, MAIL_KEPT, Account
 from model.links import Links
-from model.owners import Owners
 from model.walk import EMAILS, ROOT
 
 
-class Machine(Owners, Links, Administrators):
+class Machine(Links, Administrators):
     """Two accounts, an administrator, addresses that have no account yet, and all the verbs."""
 
     @initialize(admin=st.booleans())
@@ -29,7 +28,7 @@ class Machine(Owners, Links, Administrators):
         try:
             self._try_all_that_is_void()
             self._see_that_owners_heard()
-            compare(self.world.core, self.expected, self.world.now)
+            compare(self.world, self.expected)
         finally:
             self.world.close()
 

@@ -46,22 +46,28 @@ def a_session_is_of_its_account_as_it_is_now(world: World) -> None:
 
 
 def each_guess_is_counted_once(world: World) -> None:
-    events = rows(world, AuditEvent, AuditEvent.event == "login_failed")
+    counted = failures(world) - world.failures
     wrong = [one for one in world.done if one.verb.startswith("guess") and one.answer == 400]
     others = [
         one
         for one in world.done
         if one.answer == 400 and one.verb in ("log_in", "change_password", "change_email", "delete")
     ]
-    assert len(wrong) <= len(events) <= len(wrong) + len(others), "a guess is not counted once"
+    assert len(wrong) <= counted <= len(wrong) + len(others), "a guess is not counted once"
+
+
+def failures(world: World) -> int:
+    return len(rows(world, AuditEvent, AuditEvent.event == "login_failed"))
 
 
 def every_change_has_an_event_with_an_actor(world: World) -> None:
     wanted = Counter(one.event for one in world.done if one.worked and one.event)
+    for event in ("user_disabled", "user_enabled", "role_changed"):
+        wanted[event] = min(wanted[event], 1)  # the second of two may have found it done
     found = Counter[str]()
-    for event in rows(world, AuditEvent, col(AuditEvent.event).in_(wanted)):
-        found[event.event] += 1
-        assert event.actor, f"nobody did {event.event}"
+    for row in rows(world, AuditEvent, col(AuditEvent.event).in_(wanted)):
+        found[row.event] += 1
+        assert row.actor, f"nobody did {row.event}"
     assert not wanted - found, "a change has no event"
 
 

@@ -547,6 +547,23 @@ def test_a_right_password_does_not_use_a_link_up(
     assert client.post("/auth/verify-email", json=sent).status_code == 204
 
 
+def test_right_passwords_of_a_link_are_none_of_the_ten(
+    client: TestClient, core: Gatehouse, mails: Mails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an owner's hook raises undoes the confirmation, and the link stays good."""
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("another service is down")
+
+    register(client, PASSWORD)
+    right = {"token": links(mails)[BOB], "password": PASSWORD}
+    with monkeypatch.context() as patch:
+        patch.setattr(core.hooks, "on_registered", refuse)
+        statuses = [client.post("/auth/verify-email", json=right).status_code for _ in range(12)]
+        assert statuses == [500] * 12
+    assert client.post("/auth/verify-email", json=right).status_code == 204
+
+
 def test_pending_registrations_are_bounded_and_no_network_takes_anothers_place(
     core: Gatehouse, client: TestClient, mails: Mails
 ) -> None:
