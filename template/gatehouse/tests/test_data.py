@@ -124,6 +124,17 @@ def test_indexes_that_were_made_before_their_migration_are_taken_as_they_are(
     engine.dispose()
 
 
+@pytest.mark.asvs("6.3.2")
+def test_a_new_database_holds_no_account_and_no_token(core: Gatehouse, fresh_url: str) -> None:
+    migrate(fresh_url, core.migrations)
+    engine = create_database_engine(fresh_url)
+    with engine.connect() as connection:
+        for table in CORE_TABLES - {"gatehouse_version", "gatehouse_service_epoch"}:
+            rows = connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
+            assert rows == 0, table
+    engine.dispose()
+
+
 def test_an_unmigrated_database_is_not_ready(core: Gatehouse, fresh_url: str) -> None:
     database = Database(fresh_url)
     look = database_look(database, core.migrations)

@@ -99,6 +99,23 @@ def test_an_ended_or_expired_session_has_no_current_user(
         assert signed_in.get("/users/me").status_code == 401
 
 
+@pytest.mark.asvs("10.3.2")
+def test_a_token_without_scopes_reads_its_own_account_and_changes_it_with_the_password_alone(
+    sign_in: SignIn,
+) -> None:
+    me = sign_in(scopes=[])
+    assert me.get("/users/me").status_code == 200
+    assert me.delete("/auth/sessions").status_code == 204
+    wrong = {"current_password": "nine wrong words in a row"}
+    change = {**wrong, "new_password": "seven quiet herons at dawn"}
+    assert me.post("/auth/change-password", json=change).status_code == 400
+    move = {**wrong, "new_email": "new@example.com"}
+    assert me.post("/auth/change-email", json=move).status_code == 400
+    assert me.request("DELETE", "/users/me", json=wrong).status_code == 400
+    for path in ("/users", f"/users/{me.get('/users/me').json()['id']}"):
+        assert me.get(path).status_code == 403
+
+
 # --- start-up
 
 

@@ -224,6 +224,13 @@ def test_a_password_in_another_unicode_form_is_the_same(
     assert log_in(client, "bob@example.com", "Cafe\u0301 au lait, five times").status_code == 200
 
 
+@pytest.mark.asvs("6.2.10")
+def test_a_password_is_good_however_old_it_is(client: TestClient, create_user: CreateUser) -> None:
+    create_user("bob@example.com")
+    with time_machine.travel(time.time() + 5 * 365 * 86_400, tick=False):
+        assert log_in(client, "bob@example.com").status_code == 200
+
+
 def test_a_weaker_hash_is_replaced_at_login_and_a_stronger_one_kept(
     client: TestClient,
     core: Gatehouse,

@@ -157,12 +157,17 @@ def test_account_page_can_be_used_by_keyboard_and_screen_reader(
             assert set((attrs.get(name) or "").split()) <= set(ids)
 
 
-def test_new_password_field_is_known_to_password_managers(client: TestClient) -> None:
-    page = Page(client.get("/account/reset-password").text)
+@pytest.mark.parametrize(
+    ("path", "kind"), [(PAGES[0], "current-password"), (PAGES[1], "new-password")]
+)
+def test_password_field_is_known_to_password_managers(
+    client: TestClient, path: str, kind: str
+) -> None:
+    page = Page(client.get(path).text)
 
     [field] = [attrs for tag, attrs in page.tags if tag == "input"]
     assert field["type"] == "password"
-    assert field["autocomplete"] == "new-password"
+    assert field["autocomplete"] == kind
     # A limit in the page would cut a pasted password short without a word.
     assert not field.keys() & {"maxlength", "pattern"}
 
@@ -176,4 +181,5 @@ def test_script_of_the_account_pages_keeps_nothing_and_writes_no_markup(
     code = re.sub(r"//.*", "", script)
     assert re.findall(forbidden, code) == []
     assert "cookie" not in code
+    assert "paste" not in code  # what a password manager or a hand pastes is taken as it is
     assert "https:" not in code

@@ -1,8 +1,10 @@
 """Forgotten passwords, changes of password and address, and the end of an account."""
 
 import re
+from base64 import urlsafe_b64decode
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 
 from gatehouse import User, utc_now
-from gatehouse.one_time import PREFIX
+from gatehouse.one_time import PREFIX, new_token
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent, Errand, LoginSession, OneTimeToken
 from gatehouse.testing import CreateUser, Mails
@@ -103,6 +105,20 @@ def test_a_reset_link_works_once_for_half_an_hour_and_only_the_newest(
         assert reset(client, new) == 400
     assert reset(client, new) == 204
     assert reset(client, new) == 400
+
+
+def test_the_token_of_a_link_has_256_bits_and_only_its_digest_is_kept(
+    client: TestClient, core: Gatehouse, bob: User, mails: Mails
+) -> None:
+    forgot(client)
+    token = token_in(mails()[0])
+    assert len(urlsafe_b64decode(token.removeprefix(PREFIX) + "=")) == 32
+    assert len({new_token()[0] for _ in range(100)}) == 100
+    with core.database.read() as session:
+        (row,) = session.exec(select(OneTimeToken)).all()
+    assert row.digest == sha256(token.encode()).hexdigest()
+    assert token not in str(row.model_dump())
+    assert reset(client, row.digest) == 400
 
 
 def test_of_many_who_use_a_reset_link_at_once_one_succeeds(

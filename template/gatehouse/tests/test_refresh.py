@@ -1,6 +1,7 @@
 """Refresh tokens: one chain for each session, and what happens to whoever leaves it."""
 
 import zlib
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -18,7 +19,7 @@ from gatehouse.cleaning import clean
 from gatehouse.refresh import PREFIX, digest_of, is_refresh_token, new_refresh_token
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent, EndedSession, LoginSession, RefreshToken, User
-from gatehouse.testing import CreateUser
+from gatehouse.testing import CreateUser, Factory
 
 PASSWORD = "correct horse battery staple"
 Tokens = dict[str, Any]
@@ -92,6 +93,7 @@ def test_a_token_has_a_prefix_and_a_checksum_and_lies_nowhere_as_it_is(
     assert token.startswith(PREFIX)
     assert f"{zlib.crc32(token[:-8].encode()):08x}" == token[-8:]
     assert len({new_refresh_token() for _ in range(100)}) == 100
+    assert len(urlsafe_b64decode(token[len(PREFIX) : -8] + "=")) == 32  # 256 bits
     with core.database.read() as session:
         (row,) = session.exec(select(RefreshToken)).all()
     assert row.digest == digest_of(token)
@@ -125,6 +127,18 @@ def test_a_retry_after_the_window_ends_the_session(
         ]
         events = [row.event for row in session.exec(select(AuditEvent))]
     assert events.count("refresh_reuse") == 1
+
+
+@pytest.mark.asvs("10.4.5")
+def test_without_a_window_a_used_token_ends_the_session(
+    tokens: Tokens, create_app: Factory, auth_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTH_REFRESH_GRACE_SECONDS", "0")
+    with TestClient(create_app()) as client:
+        after = refresh(client, tokens["refresh_token"]).json()
+        assert refused(refresh(client, tokens["refresh_token"]))
+        assert not opens(client, after)
+        assert refused(refresh(client, after["refresh_token"]))
 
 
 def test_the_window_covers_one_generation(client: TestClient, tokens: Tokens) -> None:

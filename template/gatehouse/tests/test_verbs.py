@@ -45,9 +45,10 @@ def _nodes(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
     for top in tree.body:
         methods = top.body if isinstance(top, ast.ClassDef) else [top]
         for outermost in methods:
-            is_function = isinstance(outermost, ast.FunctionDef | ast.AsyncFunctionDef)
+            functions = ast.FunctionDef | ast.AsyncFunctionDef
+            name = outermost.name if isinstance(outermost, functions) else ""
             for node in ast.walk(outermost):
-                yield outermost.name if is_function else "", node
+                yield name, node
 
 
 def _name(node: ast.AST) -> str | None:
@@ -125,6 +126,12 @@ def test_a_stored_hash_is_set_in_these_places_alone() -> None:
     }
 
 
+@pytest.mark.asvs("6.4.1", "6.5.3", "7.2.3")
+def test_nothing_is_drawn_but_from_the_systems_random_source() -> None:
+    assert imports("random") == imports("uuid.uuid1") == set()
+    assert imports("secrets") >= {"one_time", "refresh", "keys"}
+
+
 # --- act on what you lock
 
 
@@ -175,14 +182,19 @@ def test_only_what_locks_a_row_says_that_it_is_held() -> None:
 def test_every_write_goes_through_the_transaction_that_tells() -> None:
     """`Database.write` tells the list of ended sessions and the mail queue after its commit.
 
+<<<<<<< HEAD
     `Database.read` rolls back (`test_data.py`), so there is no third way to a session. An engine
     of one's own is for what asks about the database itself, and writes nothing of an account.
+=======
+    `Database.read` rolls back (`test_data.py`), so there is no third way to a session.
+    An engine of one's own is for what asks about the database itself.
+>>>>>>> asvs
     """
     assert places(ast.Call, "Session") == {("database", "read"), ("database", "write")}
     assert places(ast.Attribute, "commit", "begin") == {
         ("database", "write"),
         ("migrating", "_sole_connection"),
-        ("testing", "app"),
+        ("testing", "empty"),
     }
     own = places(ast.Attribute, "engine") | places(ast.Call, "create_database_engine")
     assert {module for module, _ in own} == {
