@@ -171,9 +171,6 @@ def test_only_what_locks_a_row_says_that_it_is_held() -> None:
     assert places(ast.Call, "LockedLogin") == {("refresh", "find_login")}
     for module, function in (("users", "lock_user"), ("refresh", "find_login")):
         assert (module, function) in places(ast.Attribute, "with_for_update")
-    assert (
-        places(ast.Call, "cast") & {(module, name) for module in VERBS for name in ("",)} == set()
-    )
 
 
 # --- one way to write
@@ -182,13 +179,8 @@ def test_only_what_locks_a_row_says_that_it_is_held() -> None:
 def test_every_write_goes_through_the_transaction_that_tells() -> None:
     """`Database.write` tells the list of ended sessions and the mail queue after its commit.
 
-<<<<<<< HEAD
-    `Database.read` rolls back (`test_data.py`), so there is no third way to a session. An engine
-    of one's own is for what asks about the database itself, and writes nothing of an account.
-=======
     `Database.read` rolls back (`test_data.py`), so there is no third way to a session.
     An engine of one's own is for what asks about the database itself.
->>>>>>> asvs
     """
     assert places(ast.Call, "Session") == {("database", "read"), ("database", "write")}
     assert places(ast.Attribute, "commit", "begin") == {
