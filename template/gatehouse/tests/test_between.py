@@ -6,8 +6,10 @@ Each test stops one operation in its middle, does the other whole, and lets the 
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +19,7 @@ from fastapi import HTTPException
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
-from gatehouse import User, one_time, passwords, users, utc_now
+from gatehouse import User, one_time, passwords, registration, users, utc_now
 from gatehouse.mailing import Mailer, MailNotSent
 from gatehouse.sessions import end_sessions
 from gatehouse.state import Gatehouse
@@ -593,6 +595,29 @@ def test_pending_registrations_are_bounded_and_no_network_takes_anothers_place(
     assert others(1).count("203.0.113.1") == 5
     assert len(others(2, 3, 4, 5, 6)) == 20
     assert client.post("/auth/verify-email", json={"token": mine}).status_code == 204
+
+
+def test_of_two_links_of_an_address_at_once_one_wins_and_neither_waits_for_the_other(
+    client: TestClient, core: Gatehouse, mails: Mails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens: list[str] = []
+    for password in (PASSWORD, NEXT):
+        register(client, password)
+        tokens += links(mails).values()
+    make, both = registration._make_proved, Barrier(2)
+
+    def make_together(*arguments: Any) -> None:
+        with suppress(BrokenBarrierError):  # as it should be: the other one is kept waiting
+            both.wait(1)
+        make(*arguments)
+
+    monkeypatch.setattr(registration, "_make_proved", make_together)
+
+    def confirm(token: str) -> int:
+        return int(client.post("/auth/verify-email", json={"token": token}).status_code)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(confirm, tokens)) == [204, 400]
 
 
 def test_a_registration_takes_over_an_account_that_nobody_proved(

@@ -244,6 +244,12 @@ def _confirm_registration(session: Session, token: str, origin: Origin, hooks: H
     if found is None:
         raise BadOneTimeToken
     user = lock_address(session, found.email_key)
+    # All of the address, in one order: of two links of it at once the second waits for the first,
+    # in place of each for the other.
+    of_address = select(PendingRegistration.id).where(
+        PendingRegistration.email_key == found.email_key
+    )
+    session.exec(of_address.order_by(col(PendingRegistration.id)).with_for_update()).all()
     used = delete(PendingRegistration).where(
         col(PendingRegistration.id) == found.id, col(PendingRegistration.digest) == found.digest
     )
