@@ -1,4 +1,3 @@
 """Updates of a service: what a release may do, and what becomes of an owner's edits."""
 
-
 MUTATIONS = {}
