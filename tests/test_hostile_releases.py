@@ -76,6 +76,12 @@ def link(inside: Path, script: str) -> None:
     (inside / "gatehouse/notes.txt").symlink_to("../../elsewhere")
 
 
+def link_to_a_folder(inside: Path, script: str) -> None:
+    with (inside.parent / "copier.yml").open("a") as settings:
+        settings.write("\n_preserve_symlinks: true\n")
+    (inside / "gatehouse/more").symlink_to("src", target_is_directory=True)
+
+
 def filter_in_attributes(inside: Path, script: str) -> None:
     put(inside / ".gitattributes", "* text=auto eol=lf\n*.py filter=lfs\n")
 
@@ -127,6 +133,7 @@ ALL = [
     python_version_that_names_a_file,
     executable_core_file,
     link,
+    link_to_a_folder,
     filter_in_attributes,
     submodule,
     workflow_of_its_own,

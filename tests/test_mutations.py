@@ -152,7 +152,8 @@ def test_what_is_argued_is_made_up_for(copies: Copies, record_property: Count, n
     record_property("removed", "argued")
     argued = ARGUED[name]
     made_up = MUTATIONS[argued.red]
-    assert argued.line in (REPOSITORY / "template" / argued.made_up_in).read_text()
+    folder = REPOSITORY if made_up.of_template else REPOSITORY / "template"
+    assert argued.line in (folder / argued.made_up_in).read_text()
     assert (made_up.file, argued.line in made_up.old) == (argued.made_up_in, True)
     with without(copies, argued.removal):
         removal = argued.removal

@@ -24,6 +24,21 @@ MUTATIONS = {
         "gatehouse/tests/test_answers.py origin",
         owner=True,
     ),
+    "roles that are needed": Mutation(
+        f"{CORE}/install.py",
+        'if missing := {"user", "admin"} - roles.keys():',
+        "if missing := set[str]():",
+        "gatehouse/tests/test_unusual_applications.py",
+    ),
+    "scopes of the roles": Mutation(
+        f"{CORE}/install.py",
+        (
+            "if unknown := {scope for granted in roles.values() for scope in granted} - "
+            "scopes.keys():"
+        ),
+        "if unknown := set[str]():",
+        "gatehouse/tests/test_unusual_applications.py",
+    ),
     "docs that are off": Mutation(
         f"{CORE}/install.py",
         "    if settings.docs_enabled:\n",
@@ -174,6 +189,13 @@ MUTATIONS = {
         "gatehouse/tests/test_unusual_applications.py start",
         owner=True,
     ),
+    "check that failed is made again": Mutation(
+        f"{CORE}/hardening.py",
+        "        try:\n            self.check()\n",
+        "        self.checked = True\n        try:\n            self.check()\n",
+        "gatehouse/tests/test_unusual_applications.py start",
+        owner=True,
+    ),
     "check at the start": Mutation(
         f"{CORE}/hardening.py",
         "                    self._check()\n                    await",
@@ -210,6 +232,24 @@ MUTATIONS = {
         f"{CORE}/hardening.py",
         '"unhandled error in %s %a"',
         '"unhandled error in %s %s"',
+        "gatehouse/tests/test_unusual_applications.py forge",
+    ),
+    "path in the log of a conflict": Mutation(
+        f"{CORE}/problems.py",
+        "refused a write at %a",
+        "refused a write at %s",
+        "gatehouse/tests/test_unusual_applications.py forge",
+    ),
+    "path in the log of a busy service": Mutation(
+        f"{CORE}/problems.py",
+        '"unavailable: %s %s at %a"',
+        '"unavailable: %s %s at %s"',
+        "gatehouse/tests/test_unusual_applications.py forge",
+    ),
+    "path in the log of an answer": Mutation(
+        f"{CORE}/problems.py",
+        "could not be written at %a",
+        "could not be written at %s",
         "gatehouse/tests/test_unusual_applications.py forge",
     ),
     "scripts of the docs page": Mutation(
@@ -258,6 +298,13 @@ MUTATIONS = {
         f"{CORE}/docs.py",
         "escape(app.title)",
         "app.title",
+        "gatehouse/tests/test_docs.py",
+        owner=True,
+    ),
+    "opener of the docs page": Mutation(
+        f"{CORE}/docs.py",
+        '            "Cross-Origin-Opener-Policy": "same-origin",\n',
+        "",
         "gatehouse/tests/test_docs.py",
         owner=True,
     ),
@@ -567,6 +614,12 @@ MUTATIONS = {
         "if False and any(",
         "gatehouse/tests/test_logs.py query",
     ),
+    "query in the log of connections": Mutation(
+        f"{CORE}/logs.py",
+        'for name in ("uvicorn.access", "uvicorn.error", "uvicorn.asgi"):',
+        'for name in ("uvicorn.access",):',
+        "gatehouse/tests/test_unusual_applications.py server_s",
+    ),
     "one line of the log": Mutation(
         f"{CORE}/logs.py",
         "        return json.dumps(entry)\n",
@@ -590,6 +643,12 @@ MUTATIONS = {
         "clock() >= self._good_until",
         "False",
         "gatehouse/tests/test_readiness.py",
+    ),
+    "migrations of a service that is ready": Mutation(
+        f"{CORE}/readiness.py",
+        'return DATABASE_TROUBLE if unmigrated(connection, migrations) else ""',
+        'return ""',
+        "gatehouse/tests/test_data.py",
     ),
     "keys that retire": Mutation(
         f"{CORE}/keys.py",

@@ -90,6 +90,12 @@ MUTATIONS = {
         "if False:",
         "gatehouse/tests/test_keys.py everyone",
     ),
+    "hexadecimal secret": Mutation(
+        f"{CORE}/key_weakness.py",
+        'if re.fullmatch(r"[0-9A-Fa-f]+", text):',
+        "if False:",
+        "gatehouse/tests/test_keys.py weak",
+    ),
     "length of a secret": Mutation(
         f"{CORE}/key_weakness.py",
         "if len(secret) < KEY_BYTES:",
@@ -105,9 +111,21 @@ MUTATIONS = {
         "",
         "gatehouse/tests/test_keys.py",
     ),
+    "repeated pattern": Mutation(
+        f"{CORE}/key_weakness.py",
+        '    ("repeats one pattern and is not random", _repeats),\n',
+        "",
+        "gatehouse/tests/test_keys.py",
+    ),
     "sequence": Mutation(
         f"{CORE}/key_weakness.py",
         '    ("is sequential and not random", _runs),\n',
+        "",
+        "gatehouse/tests/test_keys.py",
+    ),
+    "few values": Mutation(
+        f"{CORE}/key_weakness.py",
+        '    ("has too few different bytes to be random", _few_values),\n',
         "",
         "gatehouse/tests/test_keys.py",
     ),
@@ -134,6 +152,24 @@ MUTATIONS = {
         'if secret.startswith((b"\\0\\0\\0", b"openssh-key")):',
         "if False:",
         "gatehouse/tests/test_keys.py",
+    ),
+    "body of a certificate": Mutation(
+        f"{CORE}/key_weakness.py",
+        ('if secret.startswith(b"\\x30\\x82") and int.from_bytes(secret[2:4]) == len(secret) - 4:'),
+        "if False:",
+        "gatehouse/tests/test_keys.py",
+    ),
+    "four equal bytes": Mutation(
+        f"{CORE}/key_weakness.py",
+        "if any(len(set(secret[start : start + 4])) == 1 for start in range(len(secret) - 3)):",
+        "if False:",
+        "gatehouse/tests/test_keys.py",
+    ),
+    "mode of a draft of the keys": Mutation(
+        f"{CORE}/key_file.py",
+        "os.O_EXCL, 0o600)",
+        "os.O_EXCL, 0o644)",
+        "gatehouse/tests/test_key_file.py",
     ),
     "lock of a rotation": Mutation(
         f"{CORE}/key_file.py",
@@ -183,6 +219,12 @@ MUTATIONS = {
         "return timedelta(",
         "gatehouse/tests/test_key_file.py",
     ),
+    "file that is for reading only": Mutation(
+        f"{CORE}/key_file.py",
+        "if not os.access(path, os.W_OK):",
+        "if False:",
+        "gatehouse/tests/test_key_file.py",
+    ),
     "draft of a rotation that failed": Mutation(
         f"{CORE}/key_file.py",
         "        draft.unlink(missing_ok=True)\n        if isinstance",
@@ -193,6 +235,12 @@ MUTATIONS = {
         f"{CORE}/key_file.py",
         "st_mode & 0o077",
         "st_mode & 0o007",
+        "gatehouse/tests/test_key_file.py",
+    ),
+    "readers of the machine": Mutation(
+        f"{CORE}/key_file.py",
+        "st_mode & 0o077",
+        "st_mode & 0o070",
         "gatehouse/tests/test_key_file.py",
     ),
     "link to the file of keys": Mutation(
@@ -283,6 +331,12 @@ MUTATIONS = {
         f"{CORE}/reloading.py",
         "add_signal_handler(signal.SIGHUP, self._asked.set)",
         "add_signal_handler(signal.SIGHUP, self._asked.clear)",
+        "gatehouse/tests/test_reloading.py",
+    ),
+    "start of the reload": Mutation(
+        f"{CORE}/state.py",
+        "            self.reloader.start()\n",
+        "            pass\n",
         "gatehouse/tests/test_reloading.py",
     ),
 }

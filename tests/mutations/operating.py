@@ -63,6 +63,12 @@ MUTATIONS = {
         "default=10, ge=0",
         "gatehouse/tests/test_settings.py unsafe",
     ),
+    "oldest list of ended sessions": Mutation(
+        f"{CORE}/settings.py",
+        "auth_revocation_seconds: int = Field(default=5, ge=1, le=60)",
+        "auth_revocation_seconds: int = Field(default=5, ge=1)",
+        "gatehouse/tests/test_settings.py minute",
+    ),
     "longest time without the list": Mutation(
         f"{CORE}/settings.py",
         "default=60, ge=1, le=3_600",
@@ -141,6 +147,12 @@ MUTATIONS = {
         "if False:",
         "gatehouse/tests/test_settings.py unsafe",
     ),
+    "registration without mail": Mutation(
+        f"{CORE}/settings.py",
+        "self.auth_registration is None and bool(self.smtp_url)",
+        "self.auth_registration is None",
+        "gatehouse/tests/test_hooks.py no_mail",
+    ),
     "key that dev writes over": Mutation(
         f"{CORE}/serving.py",
         "os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600",
@@ -165,6 +177,24 @@ MUTATIONS = {
         '"server_header": True',
         "gatehouse/tests/test_commands.py serve",
     ),
+    "migrations before serving": Mutation(
+        f"{CORE}/serving.py",
+        "    require_migrated(service, core)\n    core",
+        "    core",
+        "gatehouse/tests/test_commands.py unmigrated",
+    ),
+    "mail that is printed": Mutation(
+        f"{CORE}/serving.py",
+        "    if core.settings.smtp_url == TERMINAL:\n",
+        "    if False:\n",
+        "gatehouse/tests/test_commands.py register",
+    ),
+    "mail for who registers": Mutation(
+        f"{CORE}/serving.py",
+        "if core.settings.registration_is_open and not core.can_mail:",
+        "if False:",
+        "gatehouse/tests/test_commands.py register",
+    ),
     "key that is set already": Mutation(
         f"{CORE}/serving.py",
         'if "AUTH_KEYS" in os.environ or os.environ.get("AUTH_KEYS_FILE"):',
@@ -177,10 +207,22 @@ MUTATIONS = {
         "if False:",
         "gatehouse/tests/test_commands.py unmigrated",
     ),
+    "history that was lost, at a migration": Mutation(
+        f"{CORE}/migrating.py",
+        "        if reason := lost(connection, owner):\n            raise",
+        '        if reason := "":\n            raise',
+        "gatehouse/tests/test_data.py",
+    ),
     "history that was lost, at a start": Mutation(
         f"{CORE}/migrating.py",
         "    if reason := lost(connection, owner):\n        _say",
         '    if reason := "":\n        _say',
+        "gatehouse/tests/test_data.py",
+    ),
+    "history of an installation": Mutation(
+        f"{CORE}/migrating.py",
+        '    elif not (owner.parent / "pyproject.toml").is_file():',
+        "    elif False:",
         "gatehouse/tests/test_data.py",
     ),
     "history that the database knows": Mutation(
@@ -189,16 +231,46 @@ MUTATIONS = {
         "    if False:",
         "gatehouse/tests/test_data.py",
     ),
+    "rows that refer to nothing": Mutation(
+        f"{CORE}/migrating.py",
+        'if connection.exec_driver_sql("PRAGMA foreign_key_check").first():',
+        "if False:",
+        "gatehouse/tests/test_data.py",
+    ),
     "tables of the other history": Mutation(
         f"{CORE}/migrating.py",
         "return (name in CORE_TABLES) == mine and name != CORE_VERSION_TABLE",
         "return True",
         "gatehouse/tests/test_data.py",
     ),
+    "part of the migrations": Mutation(
+        f"{CORE}/migrating.py",
+        "if current != set(scripts.get_heads()) and (not current or current <= known):",
+        "if not current:",
+        "gatehouse/tests/test_data.py",
+    ),
+    "version table of the core": Mutation(
+        f"{CORE}/migrating.py",
+        " and name != CORE_VERSION_TABLE",
+        "",
+        "gatehouse/tests/test_data.py",
+    ),
+    "env file that others may read": Mutation(
+        f"{CORE}/risks.py",
+        'if open_to_others(Path(".env")):',
+        "if False:",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
     "env file in git": Mutation(
         f"{CORE}/risks.py",
         ".returncode == 0:",
         ".returncode == 77:",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "service without an administrator": Mutation(
+        f"{CORE}/risks.py",
+        "if seen.administrators == 0:",
+        "if False:",
         "gatehouse/tests/test_diagnosing.py",
     ),
     "accounts that look like others": Mutation(
@@ -207,10 +279,22 @@ MUTATIONS = {
         "if count := 0:",
         "gatehouse/tests/test_diagnosing.py",
     ),
+    "core files that were edited": Mutation(
+        f"{CORE}/risks.py",
+        "if changed := list(changed_files(CORE)):",
+        "if changed := list[str]():",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
     "release with a fix": Mutation(
         f"{CORE}/risks.py",
         "is_note=not fixes",
         "is_note=True",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "setting that is misspelt": Mutation(
+        f"{CORE}/risks.py",
+        "for name in seen.service.settings.unknown_variables():",
+        "for name in list[str]():",
         "gatehouse/tests/test_diagnosing.py",
     ),
     "mail that is not set": Mutation(
@@ -218,6 +302,223 @@ MUTATIONS = {
         "if not seen.settings.smtp_url:",
         "if False:",
         "gatehouse/tests/test_diagnosing.py",
+    ),
+    "clients that are all the proxy": Mutation(
+        f"{CORE}/risks.py",
+        "if seen.clients and all(is_trusted(client, trusted) for client in seen.clients):",
+        "if False:",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "file of keys that others may read": Mutation(
+        f"{CORE}/risky_settings.py",
+        "if settings.auth_keys_file and open_to_others(settings.auth_keys_file):",
+        "if False:",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "database that others may read": Mutation(
+        f"{CORE}/risky_settings.py",
+        "if file and open_to_others(file):",
+        "if False:",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "database without TLS": Mutation(
+        f"{CORE}/risky_settings.py",
+        'if remote and mode not in ("require", "verify-ca", "verify-full"):',
+        "if False:",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "TLS that is preferred": Mutation(
+        f"{CORE}/risky_settings.py",
+        'not in ("require",',
+        'not in ("prefer", "require",',
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "one of several hosts of a database": Mutation(
+        f"{CORE}/risky_settings.py",
+        "if not _is_local(host)]",
+        "if not _is_local(host)][:0]",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "public URL without TLS": Mutation(
+        f"{CORE}/risky_settings.py",
+        'elif parts.scheme != "https":',
+        "elif False:",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "proxy that is not named": Mutation(
+        f"{CORE}/risky_settings.py",
+        'if not settings.trusted_proxies and settings.public_base_url.startswith("https:"):',
+        "if False:",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "addresses that nobody proved": Mutation(
+        f"{CORE}/risky_settings.py",
+        "if not settings.auth_require_verified_email:",
+        "if False:",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "short passwords": Mutation(
+        f"{CORE}/risky_settings.py",
+        "if settings.auth_password_min_length < ADVISED_LENGTH:",
+        "if False:",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "store that is away": Mutation(
+        f"{CORE}/risky_settings.py",
+        "            store.ping()\n",
+        "            pass\n",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "store that hangs": Mutation(
+        f"{CORE}/risky_settings.py",
+        "retry=Retry(NoBackoff(), 0), **wait",
+        "retry=Retry(NoBackoff(), 0)",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "words of the service's own code": Mutation(
+        f"{CORE}/diagnosing.py",
+        'f"its own code raises {type(error).__name__}."',
+        'f"its own code raises {error!r}."',
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "words of a driver": Mutation(
+        f"{CORE}/diagnosing.py",
+        'f"it does not answer as it should ({type(error).__name__})"',
+        'f"it does not answer as it should ({error})"',
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "exit code of doctor": Mutation(
+        f"{CORE}/diagnosing.py",
+        "return 1 if problems else 0",
+        "return 0",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "edit of a core file": Mutation(
+        f"{CORE}/core_files.py",
+        "elif sha256(path.read_bytes()).hexdigest() != digest:",
+        "elif False:",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "core file that is missing": Mutation(
+        f"{CORE}/core_files.py",
+        (
+            "        if not path.is_file():\n"
+            '            yield f"gatehouse/{name} is missing"\n'
+            "        elif"
+        ),
+        "        if path.is_file() and",
+        "gatehouse/tests/test_diagnosing.py",
+    ),
+    "escapes in a shown name": Mutation(
+        f"{CORE}/inspecting.py",
+        "json.dumps(name)[1:-1]",
+        "name",
+        "gatehouse/tests/test_commands.py token",
+    ),
+    "escapes in a shown value": Mutation(
+        f"{CORE}/inspecting.py",
+        "    shown = json.dumps(value)[:200]\n",
+        "    shown = str(value)[:200]\n",
+        "gatehouse/tests/test_commands.py token",
+    ),
+    "length of a shown value": Mutation(
+        f"{CORE}/inspecting.py",
+        "json.dumps(value)[:200]",
+        "json.dumps(value)",
+        "gatehouse/tests/test_commands.py token",
+    ),
+    "exit code of a bad token": Mutation(
+        f"{CORE}/inspecting.py",
+        "return 1 if any(failure for _, failure in _results(core.tokens.expected, text)) else 0",
+        "return 0",
+        "gatehouse/tests/test_commands.py token",
+    ),
+    "password in a reason of the database": Mutation(
+        f"{CORE}/commands.py",
+        '    if parts.password and str(parts.password) in line:\n        return ""\n',
+        "",
+        "gatehouse/tests/test_commands.py server or away",
+    ),
+    "parts of the URL in a reason": Mutation(
+        f"{CORE}/commands.py",
+        (
+            '"" if any(re.search(rf"(?<!\\w){re.escape(text)}(?!\\w)", line) for text in '
+            "words) else line"
+        ),
+        "line",
+        "gatehouse/tests/test_commands.py server or away",
+    ),
+    "names in a reason": Mutation(
+        f"{CORE}/commands.py",
+        "        line = line.replace(f'\"{name}\"', '\"…\"')\n",
+        "        pass\n",
+        "gatehouse/tests/test_commands.py server or away",
+    ),
+    "memory of a foreign hash": Mutation(
+        f"{CORE}/foreign_hashes.py",
+        "found.memory_cost > MOST_MEMORY or ",
+        "",
+        "gatehouse/tests/test_importing.py hash or row",
+    ),
+    "passes of a foreign hash": Mutation(
+        f"{CORE}/foreign_hashes.py",
+        " or found.time_cost > MOST_TIME",
+        "",
+        "gatehouse/tests/test_importing.py hash or row",
+    ),
+    "threads of a foreign hash": Mutation(
+        f"{CORE}/foreign_hashes.py",
+        " or lanes > MOST_LANES",
+        "",
+        "gatehouse/tests/test_importing.py hash or row",
+    ),
+    "salt of a foreign hash": Mutation(
+        f"{CORE}/foreign_hashes.py",
+        "len(salt) < 8 or ",
+        "",
+        "gatehouse/tests/test_importing.py hash or row",
+    ),
+    "digest of a foreign hash": Mutation(
+        f"{CORE}/foreign_hashes.py",
+        "len(digest) < 4 or ",
+        "",
+        "gatehouse/tests/test_importing.py hash or row",
+    ),
+    "memory for the threads of a foreign hash": Mutation(
+        f"{CORE}/foreign_hashes.py",
+        "found.memory_cost < 8 * lanes or ",
+        "",
+        "gatehouse/tests/test_importing.py hash or row",
+    ),
+    "bcrypt of the broken kind": Mutation(
+        f"{CORE}/foreign_hashes.py",
+        ' and text[2] != "x"',
+        "",
+        "gatehouse/tests/test_importing.py hash or row",
+    ),
+    "bits over in the salt of bcrypt": Mutation(
+        f"{CORE}/foreign_hashes.py",
+        'text[28] not in ".Oeu" or ',
+        "",
+        "gatehouse/tests/test_importing.py hash or row",
+    ),
+    "bits over in the digest of bcrypt": Mutation(
+        f"{CORE}/foreign_hashes.py",
+        ' or text[59] not in ".CGKOSWaeimquy26"',
+        "",
+        "gatehouse/tests/test_importing.py hash or row",
+    ),
+    "bits over in a foreign hash": Mutation(
+        f"{CORE}/foreign_hashes.py",
+        'return content if b64encode(content).decode().rstrip("=") == text else b""',
+        "return content",
+        "gatehouse/tests/test_importing.py hash or row",
+    ),
+    "kinds of foreign hashes": Mutation(
+        f"{CORE}/foreign_hashes.py",
+        "        raise BadHash(ACCEPTED)\n",
+        "        return\n",
+        "gatehouse/tests/test_importing.py hash or row",
     ),
 }
 
@@ -232,5 +533,16 @@ ARGUED = {
         f"{CORE}/settings.py",
         "if self.auth_session_idle_days > self.auth_session_days:",
         "rest longer than the session",
+    ),
+    "check before serving": Argued(
+        Mutation(
+            f"{CORE}/serving.py",
+            "    check_start(app)\n    core: Gatehouse",
+            "    core: Gatehouse",
+            "gatehouse/tests/test_commands.py serve",
+        ),
+        f"{CORE}/hardening.py",
+        "                    self._check()\n",
+        "check at the start",
     ),
 }

@@ -66,6 +66,12 @@ MUTATIONS = {
         "gatehouse/tests/test_sessions.py",
         owner=True,
     ),
+    "length of a token": Mutation(
+        f"{CORE}/token_checks.py",
+        "len(candidate.text) > MAX_LENGTH or not",
+        "not",
+        "gatehouse/tests/test_commands.py token",
+    ),
     "tokens of a ring that was replaced": Mutation(
         f"{CORE}/tokens.py",
         "        self._verified = {}\n\n",
@@ -156,6 +162,18 @@ MUTATIONS = {
         "Id = Annotated[str, Field(min_length=1)]",
         "gatehouse/tests/test_hostile_tokens.py uuid",
     ),
+    "range of a time": Mutation(
+        f"{CORE}/token_checks.py",
+        "Field(ge=0, le=253_402_300_799, allow_inf_nan=False)",
+        "Field(ge=0, allow_inf_nan=False)",
+        "gatehouse/tests/test_hostile_tokens.py",
+    ),
+    "times before 1970": Mutation(
+        f"{CORE}/token_checks.py",
+        "Field(ge=0, le=253_402_300_799, allow_inf_nan=False)",
+        "Field(le=253_402_300_799, allow_inf_nan=False)",
+        "gatehouse/tests/test_hostile_tokens.py",
+    ),
     "form of the scope": Mutation(
         f"{CORE}/token_checks.py",
         'Scope = Annotated[str, Field(pattern=rf"^({_SCOPE}( {_SCOPE})*)?$")]',
@@ -198,6 +216,12 @@ MUTATIONS = {
         "claims.nbf > time",
         "gatehouse/tests/test_hostile_tokens.py future",
     ),
+    "leeway of a clock": Mutation(
+        f"{CORE}/token_checks.py",
+        "LEEWAY = 10 ",
+        "LEEWAY = 600 ",
+        "gatehouse/tests/test_hostile_tokens.py future",
+    ),
     "expiry in an explanation": Mutation(
         f"{CORE}/token_checks.py",
         "if _need(candidate.claims).exp <= time.time():",
@@ -209,6 +233,12 @@ MUTATIONS = {
         "if len(members) != len(pairs):",
         "if False:",
         "gatehouse/tests/test_hostile_tokens.py twice",
+    ),
+    "numbers that JSON lacks": Mutation(
+        f"{CORE}/token_checks.py",
+        "        parse_constant=_no_constant,\n",
+        "",
+        "gatehouse/tests/test_hostile_tokens.py",
     ),
     "encoding of a token": Mutation(
         f"{CORE}/token_checks.py",
@@ -258,6 +288,13 @@ MUTATIONS = {
         "gatehouse/tests/test_guards.py recent",
         owner=True,
     ),
+    "scopes of a recent login": Mutation(
+        f"{CORE}/guards.py",
+        "Security(RecentLoginGuard(minutes * 60), scopes=list(scopes))",
+        "Security(RecentLoginGuard(minutes * 60))",
+        "gatehouse/tests/test_guards.py recent",
+        owner=True,
+    ),
     "scopes that a guard asks for": Mutation(
         f"{CORE}/guards.py",
         "return Security(guard, scopes=list(scopes))",
@@ -283,6 +320,13 @@ MUTATIONS = {
         f"{CORE}/guards.py",
         "if unknown := {scope for found in guards for scope in found} - scopes:",
         "if unknown := set[str]():",
+        "gatehouse/tests/test_guards.py",
+        owner=True,
+    ),
+    "scope of an outer dependency": Mutation(
+        f"{CORE}/guards.py",
+        "*(dependant.parent_oauth_scopes or ()), ",
+        "",
         "gatehouse/tests/test_guards.py",
         owner=True,
     ),

@@ -259,6 +259,16 @@ def test_a_template_out_of_reach_is_one_line_without_a_password(
     assert "secret" not in done.stderr
 
 
+def test_an_address_is_never_an_option_of_git(
+    check: Check, service: Path, template: Path, tmp_path: Path
+) -> None:
+    """With an `origin` of the service, git would need no other address."""
+    git(service, "remote", "add", "origin", str(template))
+    set_answers(service, src_path=f"--upload-pack=touch {tmp_path / 'ran'}; git-upload-pack")
+    assert check("waiting").returncode == 1
+    assert not (tmp_path / "ran").exists()
+
+
 def test_an_answer_of_more_than_one_line_is_none(check: Check, service: Path) -> None:
     """It would be shown in a terminal, and be an address for git."""
     set_answers(service, src_path="/x\x1b[2J")
@@ -267,11 +277,16 @@ def test_an_answer_of_more_than_one_line_is_none(check: Check, service: Path) ->
     assert "does not say _src_path" in done.stderr
 
 
-def test_what_git_says_cannot_draw_in_a_terminal(releases: Any, tmp_path: Path) -> None:
+def test_what_git_says_draws_nothing_in_a_terminal_and_shows_no_password(
+    releases: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It repeats what the other side says; and older ones the address with its password."""
+    said = b"fatal: a\x1b[2Jb\nno access to 'https://u:s3cret@example.com/x'\n"
+    failed = subprocess.CompletedProcess([], 128, b"", said)
+    monkeypatch.setattr(releases, "run_git", lambda *_, **__: failed)
     with pytest.raises(releases.Trouble) as trouble:
-        releases.git("-C", str(tmp_path / "a\x1b[2Jb"), "status")
-    assert "\x1b" not in str(trouble.value)
-    assert "[2Jb" in str(trouble.value)
+        releases.git("fetch")
+    assert str(trouble.value) == "fatal: a[2Jb\nno access to 'https://example.com/x'"
 
 
 def test_a_template_that_does_not_answer_is_given_up(
