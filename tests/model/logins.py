@@ -108,6 +108,19 @@ class Logins(Walk):
         among = retired if older and retired else known
         self.exchange(self.pick(among, "token"), scope, network, cut)
 
+    @verb(1, first=networks, second=networks)
+    def refresh_by_two(self, first: str, second: str) -> None:
+        """Two hold a token: one uses what it is exchanged for as well, the other comes after."""
+        login = self.some_access().login
+        token = next(one for one in self.expected.refresh if one.login is login)
+        while token.successor is not None and token.successor.token:
+            token = token.successor
+        if token.token:
+            self.exchange(token, network=first)
+            if token.successor is not None and token.successor.token:
+                self.exchange(token.successor, network=first)
+            self.exchange(token, network=second)
+
     def exchange(
         self, token: Refresh, scope: str = "", network: str = HOME, cut: bool = False
     ) -> None:
