@@ -379,8 +379,8 @@ MUTATIONS = {
     ),
     "answer with a control character": Mutation(
         "gatehouse/template_releases.py",
-        "if found and found[1].isprintable():",
-        "if found:",
+        'if (value := found.get(key, "")) and value.isprintable():',
+        'if value := found.get(key, ""):',
         "gatehouse/tests/test_check_update.py one_line",
     ),
     "edit where the same was changed": Mutation(
