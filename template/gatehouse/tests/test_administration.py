@@ -42,6 +42,7 @@ def test_nobody_and_no_user_administers(
     assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
 
 
+@pytest.mark.asvs("10.3.2")
 def test_to_read_is_not_to_write(sign_in: SignIn) -> None:
     reader = sign_in("admin", scopes={"users:read"})
     path = f"/users/{id_of(reader)}"
@@ -107,6 +108,7 @@ def test_a_change_that_is_not_offered_is_refused(
     assert admin.get(f"/users/{bob.id}").json() == before
 
 
+@pytest.mark.asvs("7.4.2")
 def test_a_disabled_account_is_out_at_once_and_comes_back_without_its_sessions(
     admin: TestClient, sign_in: SignIn, core: Gatehouse
 ) -> None:
@@ -143,6 +145,7 @@ def test_a_change_to_what_is_there_already_ends_nothing(
     assert events(core) == []
 
 
+@pytest.mark.asvs("7.4.5")
 def test_an_administrator_logs_an_account_out_everywhere(
     admin: TestClient, sign_in: SignIn
 ) -> None:

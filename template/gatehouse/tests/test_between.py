@@ -117,6 +117,7 @@ def delete(core: Gatehouse) -> None:
 VOIDING = [set_password, disable, enable, delete, lambda core: change_role(core, "admin")]
 
 
+@pytest.mark.asvs("7.4.2")
 @pytest.mark.parametrize("event", [*VOIDING, lambda core: change_role(core, "user")])
 def test_a_login_under_way_gets_nothing_from_before_an_event(
     client: TestClient,
@@ -133,6 +134,7 @@ def test_a_login_under_way_gets_nothing_from_before_an_event(
         assert session.exec(select(LoginSession)).all() == []
 
 
+@pytest.mark.asvs("7.5.1")
 @pytest.mark.parametrize("event", VOIDING)
 @pytest.mark.parametrize(
     ("method", "path", "body"),
@@ -209,6 +211,7 @@ def test_a_token_whose_end_is_not_heard_of_yet_ends_no_session(
         assert [row.id for row in session.exec(select(LoginSession))] == [UUID(mine["id"])]
 
 
+@pytest.mark.asvs("6.4.3")
 def test_a_change_of_address_that_the_mail_server_put_off_is_void_after_a_reset(
     client: TestClient,
     core: Gatehouse,
@@ -262,6 +265,7 @@ def test_a_link_that_the_mail_server_put_off_is_not_made_after_an_event(
         assert list(links(mails)) == [BOB]
 
 
+@pytest.mark.asvs("6.4.3", "6.6.2")
 @pytest.mark.parametrize("event", [*VOIDING[:3], VOIDING[4]])
 @pytest.mark.parametrize("kind", ["change_email", "reset"])
 def test_a_mailed_link_is_void_after_an_event(
@@ -325,6 +329,7 @@ def test_a_notice_is_sent_to_the_address_of_its_moment_whatever_comes_after(
     assert [mail["To"] for mail in mails()] == [BOB]
 
 
+@pytest.mark.asvs("7.2.4", "7.4.3")
 def test_the_session_that_changes_the_password_goes_on_with_its_older_token(
     client: TestClient, create_user: CreateUser
 ) -> None:
@@ -358,6 +363,7 @@ def test_a_login_right_after_an_event_works(
 ODD = ["x" * 257, "\ud800", "\ufdfa" * 200]
 
 
+@pytest.mark.asvs("6.3.1")
 @pytest.mark.parametrize("password", ["wrong", *ODD])
 def test_each_guess_is_counted_once_by_the_throttle_and_on_the_account(
     client: TestClient, core: Gatehouse, create_user: CreateUser, password: str
@@ -377,6 +383,7 @@ def test_each_guess_is_counted_once_by_the_throttle_and_on_the_account(
     assert len(events(core, "login_failed")) == LOGIN_PAIR.amount
 
 
+@pytest.mark.asvs("6.3.1", "6.3.4", "7.5.1")
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -401,6 +408,7 @@ def test_beyond_a_hundred_failures_a_right_password_is_no_good_at_any_endpoint(
     assert answers[0].content == answers[1].content
 
 
+@pytest.mark.asvs("6.3.4")
 def test_a_right_password_with_a_scope_beyond_the_role_counts_like_a_wrong_one(
     client: TestClient, core: Gatehouse, create_user: CreateUser
 ) -> None:
@@ -438,6 +446,7 @@ def test_a_right_password_with_a_scope_beyond_the_role_forgives_no_failures(
 # --- who may act on whom
 
 
+@pytest.mark.asvs("10.3.2")
 def test_nobody_acts_on_an_account_that_holds_more_than_they_do(
     core: Gatehouse, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -457,6 +466,7 @@ def test_nobody_acts_on_an_account_that_holds_more_than_they_do(
     assert done.actor_session_id is not None
 
 
+@pytest.mark.asvs("10.3.2")
 def test_a_token_with_fewer_scopes_acts_with_those(sign_in: SignIn) -> None:
     few = sign_in("admin", scopes=["users:read", "users:write"])
     other = sign_in("user")

@@ -357,6 +357,7 @@ def test_user_create_tells_the_service_s_own_code_which_may_undo_it(
 # --- user disable, enable, end-sessions; cleanup
 
 
+@pytest.mark.asvs("7.4.2")
 def test_a_disabled_user_is_out_and_an_enabled_one_may_come_back(
     run: Run, core: Gatehouse, sign_in: SignIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -413,6 +414,7 @@ def test_an_address_without_an_account_is_said(
         assert line.startswith("Nothing was changed")
 
 
+@pytest.mark.asvs("7.4.5")
 def test_sessions_end_for_one_or_for_everyone(
     run: Run, core: Gatehouse, sign_in: SignIn, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -145,6 +145,9 @@ def test_a_new_ring_is_published_at_once(service: Service) -> None:
         assert key["kid"] == ring.signing.kid
 
 
+@pytest.mark.asvs(
+    "10.4.1", "10.4.2", "10.4.3", "10.4.4", "10.4.6", "10.4.7", "10.4.10", "10.6.1", "10.6.2"
+)
 def test_the_metadata_follows_the_base_url_and_the_issuer(service: Service) -> None:
     with service(PUBLIC_BASE_URL="https://api.example.com/") as client:
         document = client.get(METADATA).json()
@@ -172,6 +175,7 @@ def test_the_host_of_a_request_is_not_in_the_metadata(client: TestClient) -> Non
         assert "evil" not in client.get(METADATA, headers=headers).text
 
 
+@pytest.mark.asvs("10.4.1", "10.4.2", "10.4.3", "10.4.4", "10.4.6")
 def test_the_metadata_is_true(client: TestClient, create_user: CreateUser) -> None:
     """Each endpoint answers, each grant is known, each scope can be asked for by name."""
     document = json.loads(client.get(METADATA).text)

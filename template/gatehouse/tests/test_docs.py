@@ -98,6 +98,7 @@ def test_no_other_file_is_served_below_docs(client: TestClient, name: str) -> No
     assert client.get(f"/docs/{name}").status_code == 404
 
 
+@pytest.mark.asvs("10.1.1")
 def test_docs_page_keeps_no_login_and_asks_no_validator(client: TestClient) -> None:
     script = client.get("/docs/init.js").text
 

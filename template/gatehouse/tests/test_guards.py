@@ -47,6 +47,7 @@ def test_a_scope_that_the_token_holds_opens_the_route(
     assert sign_in(scopes=[scope]).get("/probe/scoped").status_code == 200
 
 
+@pytest.mark.asvs("10.3.2")
 def test_a_missing_scope_is_403_with_the_route_s_own_scopes(
     scoped: None, sign_in: SignIn, scope: str
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_scope_asked_for_on_the_route_holds_beside_a_plain_caller(
     assert sign_in(scopes=[scope]).get("/probe/admin").status_code == 200
 
 
+@pytest.mark.asvs("7.2.1")
 def test_every_route_that_is_not_public_asks_for_a_token(app: FastAPI, client: TestClient) -> None:
     """Whatever this service has: one request without a token to every documented operation."""
     for path, operations in app.openapi()["paths"].items():
@@ -163,6 +165,7 @@ def add_dependency_that_is_no_guard(app: FastAPI) -> None:
     app.add_api_route("/probe/open", lambda: {}, dependencies=[Depends(nothing)])
 
 
+@pytest.mark.asvs("7.2.1")
 @pytest.mark.parametrize(
     "add",
     [
@@ -242,6 +245,7 @@ def test_guards_work_in_a_mounted_application(app: FastAPI, sign_in: SignIn, sco
     assert sign_in(email="bob@example.com").get("/probe/me").json() == "bob@example.com"
 
 
+@pytest.mark.asvs("10.3.4")
 def test_a_recent_login_is_asked_for_where_a_route_says_so(app: FastAPI, sign_in: SignIn) -> None:
     @app.get("/probe/recent")
     async def read_recent(caller: Annotated[Caller, recent_login(minutes=5)]) -> str:

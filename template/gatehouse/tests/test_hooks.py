@@ -136,6 +136,7 @@ def test_what_a_hook_raises_undoes_the_login(
         assert session.exec(select(LoginSession)).all() == []
 
 
+@pytest.mark.asvs("6.2.12")
 def test_a_breached_password_is_refused_and_a_check_that_fails_keeps_nobody_out(
     auth_key: str, core: Gatehouse
 ) -> None:

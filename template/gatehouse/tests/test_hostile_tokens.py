@@ -59,6 +59,7 @@ def test_the_forging_fixture_makes_a_good_token(client: TestClient, forge: Forge
     assert ask(client, forge()).status_code == 200
 
 
+@pytest.mark.asvs("9.1.2")
 def test_no_spelling_of_none_is_an_algorithm(refused: Refused, forge: Forge) -> None:
     alg: object
     for alg in ["none", "None", "NONE", "nOnE", " none", "none\u0000", "", None, True, "hs256"]:
@@ -68,6 +69,7 @@ def test_no_spelling_of_none_is_an_algorithm(refused: Refused, forge: Forge) -> 
         refused(token.rpartition(".")[0])
 
 
+@pytest.mark.asvs("9.1.2")
 def test_the_header_does_not_choose_the_algorithm(refused: Refused, forge: Forge) -> None:
     alg: object
     for alg in [["HS256"], {"HS256": 1}, 7, "HS384", "HS512", "ES256K", "PS256"]:
@@ -100,6 +102,7 @@ def test_a_key_long_enough_for_another_algorithm_keeps_to_its_own() -> None:
             tokens.read(other)
 
 
+@pytest.mark.asvs("9.1.1")
 def test_a_changed_signature_is_refused(refused: Refused, forge: Forge) -> None:
     head, body, signature = forge().split(".")
     flipped = ("A" if signature[0] != "A" else "B") + signature[1:]
@@ -107,17 +110,20 @@ def test_a_changed_signature_is_refused(refused: Refused, forge: Forge) -> None:
         refused(f"{head}.{body}.{changed}")
 
 
+@pytest.mark.asvs("9.1.1")
 def test_a_changed_payload_is_refused(refused: Refused, forge: Forge) -> None:
     head, _, signature = forge().split(".")
     _, other, _ = forge(claims={"sub": str(uuid4())}).split(".")
     refused(f"{head}.{other}.{signature}")
 
 
+@pytest.mark.asvs("9.1.1")
 def test_a_guessable_key_is_of_no_use(refused: Refused, forge: Forge) -> None:
     for key in ("secret", "changeme", "", "your-256-bit-secret", *WELL_KNOWN, new_key()):
         refused(forge(key=key.encode() or b"\0"))
 
 
+@pytest.mark.asvs("9.1.3")
 def test_an_unknown_kid_is_refused(refused: Refused, forge: Forge) -> None:
     kid: object
     for kid in [
@@ -141,6 +147,7 @@ def test_an_unknown_kid_is_refused(refused: Refused, forge: Forge) -> None:
         refused(forge(header={"kid": kid}, key=b"a"))
 
 
+@pytest.mark.asvs("9.1.3")
 def test_a_key_that_the_token_brings_is_not_used(refused: Refused, forge: Forge) -> None:
     members: list[dict[str, Any]] = [
         {"jku": "http://127.0.0.1:9/jwks.json"},
@@ -167,6 +174,7 @@ def test_header_members_that_change_the_meaning_are_refused(refused: Refused, fo
         refused(forge(header=member))
 
 
+@pytest.mark.asvs("9.2.2")
 def test_another_type_of_token_is_refused(refused: Refused, forge: Forge) -> None:
     typ: object
     for typ in [None, "JWT", "jwt", "rt+jwt", "id_token", 7, "application/jwt", ["at+jwt"], ""]:
@@ -178,6 +186,7 @@ def test_the_media_type_of_a_token_ignores_case(client: TestClient, forge: Forge
     assert ask(client, forge(header={"typ": typ})).status_code == 200
 
 
+@pytest.mark.asvs("10.3.3")
 def test_another_issuer_is_refused(core: Gatehouse, refused: Refused, forge: Forge) -> None:
     ours = core.tokens.expected.issuer
     wrong: tuple[object, ...] = (
@@ -195,6 +204,7 @@ def test_another_issuer_is_refused(core: Gatehouse, refused: Refused, forge: For
         refused(forge(claims={"iss": issuer}))
 
 
+@pytest.mark.asvs("9.2.3", "9.2.4", "10.3.1")
 def test_another_audience_is_refused(core: Gatehouse, refused: Refused, forge: Forge) -> None:
     ours = core.tokens.expected.audience
     wrong: tuple[object, ...] = (
@@ -283,6 +293,7 @@ def unsigned(token: str) -> bytes:
     return urlsafe_b64decode(body + "=" * (-len(body) % 4))
 
 
+@pytest.mark.asvs("9.2.1")
 def test_a_life_longer_than_configured_is_refused(
     core: Gatehouse, client: TestClient, refused: Refused, forge: Forge, now: int
 ) -> None:
@@ -293,6 +304,7 @@ def test_a_life_longer_than_configured_is_refused(
     refused(forge(claims={"iat": now - 2 * lifetime, "exp": now + 60}))
 
 
+@pytest.mark.asvs("9.2.1")
 def test_a_token_of_the_future_is_refused_and_a_small_skew_is_not(
     client: TestClient, refused: Refused, forge: Forge, now: int
 ) -> None:
@@ -303,6 +315,7 @@ def test_a_token_of_the_future_is_refused_and_a_small_skew_is_not(
     assert ask(client, forge(claims={"iat": now + 3})).status_code == 200
 
 
+@pytest.mark.asvs("9.2.1")
 def test_there_is_no_leeway_after_the_expiry(refused: Refused, forge: Forge, now: int) -> None:
     refused(forge(claims={"iat": now - 60, "exp": now - 1}))
     refused(forge(claims={"iat": now - 60, "exp": now}))
@@ -330,6 +343,7 @@ def test_an_id_that_is_no_uuid_is_refused(refused: Refused, forge: Forge) -> Non
             refused(forge(claims={claim: value}))
 
 
+@pytest.mark.asvs("10.3.3")
 def test_a_user_or_session_that_is_not_there_is_refused(refused: Refused, forge: Forge) -> None:
     refused(forge(claims={"sub": str(uuid4())}))
     refused(forge(claims={"sid": str(uuid4())}))
@@ -422,6 +436,7 @@ def test_a_token_too_long_for_any_header_gets_431(client: TestClient) -> None:
     assert ask(client, "a" * 70_000 + ".b.c").status_code == 431
 
 
+@pytest.mark.asvs("9.2.1")
 def test_a_verified_token_is_refused_when_its_time_is_up(
     client: TestClient, refused: Refused, sign_in: SignIn, core: Gatehouse
 ) -> None:

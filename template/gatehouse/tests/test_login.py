@@ -57,6 +57,7 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
+@pytest.mark.asvs("10.1.1")
 def test_a_login_answers_as_oauth_says(client: TestClient, create_user: CreateUser) -> None:
     create_user("bob@example.com")
     answer = log_in(client, "bob@example.com")
@@ -69,6 +70,7 @@ def test_a_login_answers_as_oauth_says(client: TestClient, create_user: CreateUs
     assert body["expires_in"] == 1800
 
 
+@pytest.mark.asvs("9.2.4", "10.4.11")
 def test_another_library_verifies_the_token_with_the_key_of_the_environment(
     client: TestClient, core: Gatehouse, create_user: CreateUser, auth_key: str
 ) -> None:
@@ -96,6 +98,7 @@ def test_another_library_verifies_the_token_with_the_key_of_the_environment(
     }
 
 
+@pytest.mark.asvs("6.3.3")
 def test_the_token_opens_a_guarded_route(client: TestClient, create_user: CreateUser) -> None:
     user = create_user("bob@example.com")
     token = log_in(client, "bob@example.com").json()["access_token"]
@@ -208,6 +211,7 @@ def test_an_address_that_is_too_long_costs_what_an_unknown_one_costs(
     assert len(hashes) == 1
 
 
+@pytest.mark.asvs("6.2.8", "6.2.9")
 def test_the_whole_password_counts(client: TestClient, create_user: CreateUser) -> None:
     password = " " + "a1B-" * 63 + "xyz"  # 256 characters
     create_user("bob@example.com", password)
@@ -217,6 +221,7 @@ def test_the_whole_password_counts(client: TestClient, create_user: CreateUser) 
     assert log_in(client, "bob@example.com", password[:72] + "?" + password[73:]).status_code == 400
 
 
+@pytest.mark.asvs("6.2.8")
 def test_a_password_in_another_unicode_form_is_the_same(
     client: TestClient, create_user: CreateUser
 ) -> None:
@@ -308,6 +313,7 @@ def test_a_full_hash_queue_is_answered_with_503(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.asvs("7.2.2", "7.2.4")
 def test_a_login_makes_a_new_session_whatever_the_client_brings(
     client: TestClient, core: Gatehouse, create_user: CreateUser
 ) -> None:
@@ -335,6 +341,7 @@ def role(core: Gatehouse) -> str:
     return found
 
 
+@pytest.mark.asvs("10.4.11")
 def test_a_scope_narrows_what_the_token_may_do(
     client: TestClient, core: Gatehouse, create_user: CreateUser, role: str
 ) -> None:
@@ -343,6 +350,7 @@ def test_a_scope_narrows_what_the_token_may_do(
     assert log_in(client, "bob@example.com", scope=one).json()["scope"] == one
 
 
+@pytest.mark.asvs("10.4.11")
 def test_a_scope_never_widens_the_role(
     client: TestClient, core: Gatehouse, create_user: CreateUser
 ) -> None:

@@ -123,6 +123,7 @@ def test_the_first_key_signs(service: Service) -> None:
     assert service.accepts(token)
 
 
+@pytest.mark.asvs("9.1.2")
 @pytest.mark.parametrize(("mine", "other"), [*permutations(ALGORITHMS, 2)])
 def test_the_kid_of_one_key_with_the_algorithm_of_another_is_refused(
     service: Service, mine: str, other: str
@@ -164,6 +165,7 @@ def test_another_algorithm_of_the_same_family_is_refused(
     assert service.refuses(service.signed(key, alg=other))
 
 
+@pytest.mark.asvs("9.1.2")
 @pytest.mark.parametrize("mine", ALGORITHMS)
 def test_no_name_of_an_algorithm_opens_a_door(service: Service, mine: str) -> None:
     key = service.key(mine)
@@ -219,6 +221,7 @@ def shapes(key: Key) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.asvs("9.1.2")
 @pytest.mark.parametrize("alone", [False, True], ids=["mixed ring", "alone"])
 @pytest.mark.parametrize("mine", ASYMMETRIC)
 def test_a_public_key_in_any_shape_is_no_hmac_secret(
@@ -238,6 +241,7 @@ def test_a_public_key_in_any_shape_is_no_hmac_secret(
     assert service.accepts(service.signed(key))
 
 
+@pytest.mark.asvs("9.1.3")
 @pytest.mark.parametrize("mine", ASYMMETRIC)
 def test_a_key_that_the_token_brings_is_not_used(service: Service, mine: str) -> None:
     key, theirs = service.key(mine), read_keys(new_key(mine)).signing

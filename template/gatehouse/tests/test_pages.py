@@ -157,6 +157,7 @@ def test_account_page_can_be_used_by_keyboard_and_screen_reader(
             assert set((attrs.get(name) or "").split()) <= set(ids)
 
 
+@pytest.mark.asvs("6.2.6", "6.2.7")
 @pytest.mark.parametrize(
     ("path", "kind"), [(PAGES[0], "current-password"), (PAGES[1], "new-password")]
 )
@@ -172,6 +173,7 @@ def test_password_field_is_known_to_password_managers(
     assert not field.keys() & {"maxlength", "pattern"}
 
 
+@pytest.mark.asvs("6.2.7", "10.1.1")
 def test_script_of_the_account_pages_keeps_nothing_and_writes_no_markup(
     client: TestClient,
 ) -> None:

@@ -21,6 +21,7 @@ def check(password: str, **changes: Any) -> str:
     return check_new_password(password, **{**context, **changes})
 
 
+@pytest.mark.asvs("6.2.5")
 @pytest.mark.parametrize(
     "password",
     [
@@ -37,12 +38,14 @@ def test_a_password_without_a_pattern_is_accepted_unchanged(password: str) -> No
     assert check(password) == password
 
 
+@pytest.mark.asvs("6.2.5")
 def test_random_lower_case_letters_are_accepted() -> None:
     source = random.Random(15)  # noqa: S311 - the same ones in each run
     for _ in range(300):
         check("".join(source.choices(string.ascii_lowercase, k=15)))
 
 
+@pytest.mark.asvs("6.2.4", "6.2.12")
 @pytest.mark.parametrize(
     "password",
     [
@@ -72,6 +75,7 @@ def test_a_common_password_or_one_joined_of_them_is_refused(password: str) -> No
         check(password)
 
 
+@pytest.mark.asvs("6.1.2", "6.2.11")
 @pytest.mark.parametrize(
     "password",
     [
@@ -94,14 +98,19 @@ def test_the_bundled_list_is_used_for_short_passwords_too() -> None:
         check("Sunshine1", min_length=8)
 
 
+@pytest.mark.asvs("6.2.4")
 def test_the_list_holds_3000_passwords_that_are_long_enough() -> None:
     blocks = load_list()
     assert sum(len(block) // size for size, block in blocks.items() if size >= 15) >= 3000
     for size, block in blocks.items():
         entries = [block[start : start + size] for start in range(0, len(block), size)]
         assert entries == sorted(set(entries))
+        if 15 <= size <= 256:
+            with pytest.raises(WeakPassword, match="list"):
+                check(entries[0].decode())
 
 
+@pytest.mark.asvs("6.2.1")
 def test_length_is_counted_after_normalisation() -> None:
     assert len(check("e\u0301" * 14 + "kz")) == 16
     with pytest.raises(WeakPassword, match="at least 15"):

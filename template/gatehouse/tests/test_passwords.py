@@ -75,6 +75,7 @@ def test_a_hash_verifies_its_own_password_only(pool: Passwords) -> None:
         assert run(pool.verify(wrong, made)) is None
 
 
+@pytest.mark.asvs("6.2.8", "6.2.9")
 @pytest.mark.parametrize("position", [0, 72, 255])
 def test_every_one_of_256_characters_counts(pool: Passwords, position: int) -> None:
     password = "k" * 256

@@ -73,6 +73,7 @@ def events(core: Gatehouse) -> list[str]:
 # --- a forgotten password
 
 
+@pytest.mark.asvs("6.4.3", "7.4.3", "7.6.2")
 def test_a_reset_sets_the_password_ends_every_session_and_opens_none(
     client: TestClient, core: Gatehouse, bob: User, mails: Mails
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_reset_sets_the_password_ends_every_session_and_opens_none(
     ]
 
 
+@pytest.mark.asvs("6.4.3", "6.5.5", "6.6.2")
 def test_a_reset_link_works_once_for_half_an_hour_and_only_the_newest(
     client: TestClient, bob: User, mails: Mails
 ) -> None:
@@ -107,6 +109,7 @@ def test_a_reset_link_works_once_for_half_an_hour_and_only_the_newest(
     assert reset(client, new) == 400
 
 
+@pytest.mark.asvs("6.4.1", "6.5.2", "6.5.3", "6.5.4", "6.6.3")
 def test_the_token_of_a_link_has_256_bits_and_only_its_digest_is_kept(
     client: TestClient, core: Gatehouse, bob: User, mails: Mails
 ) -> None:
@@ -121,6 +124,7 @@ def test_the_token_of_a_link_has_256_bits_and_only_its_digest_is_kept(
     assert reset(client, row.digest) == 400
 
 
+@pytest.mark.asvs("6.4.3", "6.5.1")
 def test_of_many_who_use_a_reset_link_at_once_one_succeeds(
     client: TestClient, core: Gatehouse, bob: User, mails: Mails
 ) -> None:
@@ -132,6 +136,7 @@ def test_of_many_who_use_a_reset_link_at_once_one_succeeds(
     assert events(core).count("password_reset") == 1
 
 
+@pytest.mark.asvs("6.2.4", "6.2.11")
 def test_a_weak_password_leaves_the_link_good(client: TestClient, bob: User, mails: Mails) -> None:
     forgot(client)
     token = token_in(mails()[0])
@@ -140,6 +145,7 @@ def test_a_weak_password_leaves_the_link_good(client: TestClient, bob: User, mai
     assert reset(client, token) == 204
 
 
+@pytest.mark.asvs("6.4.3")
 def test_only_an_active_account_is_mailed_a_reset_link_and_at_its_own_address(
     client: TestClient, create_user: CreateUser, mails: Mails
 ) -> None:
@@ -169,6 +175,7 @@ def test_a_look_alike_address_is_another_one(client: TestClient, bob: User, mail
     assert mails() == []
 
 
+@pytest.mark.asvs("6.4.1", "6.6.2", "9.2.2")
 def test_a_token_opens_no_door_but_its_own(client: TestClient, bob: User, mails: Mails) -> None:
     me = bearer(log_in(client))
     change = {"new_email": "new@example.com", "current_password": PASSWORD}
@@ -198,6 +205,7 @@ def change_password(
     return client.post("/auth/change-password", json=body, headers=headers)
 
 
+@pytest.mark.asvs("6.2.2", "7.4.3")
 def test_a_new_password_ends_every_other_session_and_every_link(
     client: TestClient, core: Gatehouse, bob: User, mails: Mails
 ) -> None:
@@ -214,6 +222,7 @@ def test_a_new_password_ends_every_other_session_and_every_link(
     assert "password_changed" in events(core)
 
 
+@pytest.mark.asvs("6.2.3", "7.5.1")
 @pytest.mark.parametrize(
     ("current", "new", "status"),
     [
@@ -236,6 +245,7 @@ def test_a_change_that_is_refused_changes_nothing(
     assert mails() == []
 
 
+@pytest.mark.asvs("7.5.1")
 def test_the_current_password_cannot_be_guessed_with_a_stolen_token(
     client: TestClient, bob: User
 ) -> None:
@@ -274,6 +284,7 @@ def test_an_address_changes_when_the_new_one_is_proved_and_the_old_one_is_told(
     assert "email_changed" in events(core)
 
 
+@pytest.mark.asvs("7.5.1")
 def test_a_change_of_address_needs_the_password(
     client: TestClient, bob: User, mails: Mails
 ) -> None:
@@ -305,6 +316,7 @@ def test_an_address_that_was_taken_meanwhile_is_refused_and_nothing_is_lost(
     assert client.get("/users/me", headers=mine).json()["email"] == BOB
 
 
+@pytest.mark.asvs("6.6.2")
 def test_the_link_of_an_earlier_change_is_good_no_more(
     client: TestClient, bob: User, mails: Mails
 ) -> None:
@@ -325,6 +337,7 @@ def delete(client: TestClient, headers: dict[str, str], password: str = PASSWORD
     return client.request("DELETE", "/users/me", json=body, headers=headers).status_code
 
 
+@pytest.mark.asvs("7.4.2")
 def test_a_deleted_account_leaves_nothing_but_its_events(
     client: TestClient, core: Gatehouse, bob: User, mails: Mails
 ) -> None:
@@ -379,6 +392,7 @@ def test_a_login_after_many_failures_is_told_to_the_owner(
     assert mails() == []
 
 
+@pytest.mark.asvs("6.6.3")
 @pytest.mark.parametrize("door", ["/auth/verify-email", "/auth/reset-password"])
 def test_tokens_cannot_be_guessed_without_end(
     client: TestClient, core: Gatehouse, door: str

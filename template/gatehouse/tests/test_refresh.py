@@ -60,6 +60,7 @@ def opens(client: TestClient, tokens: Tokens, path: str = "/auth/sessions") -> b
     return client.get(path, headers=bearer).status_code == 200
 
 
+@pytest.mark.asvs("7.2.2")
 def test_a_refresh_gives_a_new_pair_for_the_same_session(
     client: TestClient, tokens: Tokens
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_refresh_gives_a_new_pair_for_the_same_session(
     assert before_claims["jti"] != after_claims["jti"]
 
 
+@pytest.mark.asvs("10.3.4")
 def test_a_refresh_keeps_the_time_of_the_login(client: TestClient, tokens: Tokens) -> None:
     with time_machine.travel(utc_now() + timedelta(hours=3), tick=False):
         after = refresh(client, tokens["refresh_token"]).json()
@@ -86,6 +88,7 @@ def test_a_refresh_keeps_the_time_of_the_login(client: TestClient, tokens: Token
     assert claims["iat"] - claims["auth_time"] >= 3 * 3600 - 1
 
 
+@pytest.mark.asvs("7.2.3")
 def test_a_token_has_a_prefix_and_a_checksum_and_lies_nowhere_as_it_is(
     core: Gatehouse, tokens: Tokens
 ) -> None:
@@ -100,6 +103,7 @@ def test_a_token_has_a_prefix_and_a_checksum_and_lies_nowhere_as_it_is(
     assert token not in repr(row.model_dump())
 
 
+@pytest.mark.asvs("10.4.5")
 def test_a_retry_inside_the_window_gets_the_same_successor(
     client: TestClient, core: Gatehouse, tokens: Tokens
 ) -> None:
@@ -111,6 +115,7 @@ def test_a_retry_inside_the_window_gets_the_same_successor(
         assert len(session.exec(select(RefreshToken)).all()) == 2
 
 
+@pytest.mark.asvs("10.4.5")
 def test_a_retry_after_the_window_ends_the_session(
     client: TestClient, core: Gatehouse, tokens: Tokens
 ) -> None:
@@ -141,6 +146,7 @@ def test_without_a_window_a_used_token_ends_the_session(
         assert refused(refresh(client, after["refresh_token"]))
 
 
+@pytest.mark.asvs("10.4.5")
 def test_the_window_covers_one_generation(client: TestClient, tokens: Tokens) -> None:
     child = refresh(client, tokens["refresh_token"]).json()
     refresh(client, child["refresh_token"])
@@ -148,6 +154,7 @@ def test_the_window_covers_one_generation(client: TestClient, tokens: Tokens) ->
     assert not opens(client, child)
 
 
+@pytest.mark.asvs("10.4.5")
 def test_of_many_at_the_same_moment_all_get_the_one_successor(
     client: TestClient, core: Gatehouse, tokens: Tokens
 ) -> None:
@@ -174,6 +181,7 @@ def test_a_thief_and_the_owner_share_one_chain_that_ends(
 # --- ends
 
 
+@pytest.mark.asvs("7.3.1")
 def test_a_session_ends_when_it_is_not_used(client: TestClient, tokens: Tokens) -> None:
     with time_machine.travel(utc_now() + timedelta(days=13), tick=False):
         token = refresh(client, tokens["refresh_token"]).json()["refresh_token"]
@@ -185,11 +193,13 @@ def test_a_session_ends_when_it_is_not_used(client: TestClient, tokens: Tokens) 
         assert refused(refresh(client, token))
 
 
+@pytest.mark.asvs("7.3.1")
 def test_two_weeks_of_silence_end_a_session(client: TestClient, tokens: Tokens) -> None:
     with time_machine.travel(utc_now() + timedelta(days=14, seconds=1), tick=False):
         assert refused(refresh(client, tokens["refresh_token"]))
 
 
+@pytest.mark.asvs("7.3.2", "10.4.8")
 def test_daily_use_does_not_carry_a_session_past_thirty_days(
     client: TestClient, tokens: Tokens
 ) -> None:
@@ -201,6 +211,7 @@ def test_daily_use_does_not_carry_a_session_past_thirty_days(
         assert refused(refresh(client, token))
 
 
+@pytest.mark.asvs("7.3.2")
 def test_no_access_token_lives_beyond_its_session(client: TestClient, tokens: Tokens) -> None:
     token, start = tokens["refresh_token"], utc_now()
     for days in (10, 20):
@@ -224,6 +235,7 @@ def delete(core: Gatehouse) -> None:
         session.delete(session.exec(select(User)).one())
 
 
+@pytest.mark.asvs("7.4.2")
 @pytest.mark.parametrize("change", [disable, delete])
 def test_a_user_who_is_disabled_or_gone_refreshes_no_more(
     client: TestClient, core: Gatehouse, tokens: Tokens, change: Callable[[Gatehouse], None]
@@ -247,6 +259,7 @@ def test_a_refresh_may_narrow_and_the_session_keeps_its_grant(
     assert refresh(client, narrow["refresh_token"]).json()["scope"] == tokens["scope"]
 
 
+@pytest.mark.asvs("10.4.11")
 def test_a_refresh_never_widens_and_a_refused_one_uses_nothing_up(
     client: TestClient, core: Gatehouse, create_user: CreateUser
 ) -> None:
@@ -309,6 +322,7 @@ def test_what_is_no_refresh_token_is_refused_and_writes_nothing(
     assert refresh(client, token).status_code == 200
 
 
+@pytest.mark.asvs("9.2.2")
 def test_a_refresh_token_opens_no_route(client: TestClient, tokens: Tokens) -> None:
     assert not opens(client, {"access_token": tokens["refresh_token"]})
 

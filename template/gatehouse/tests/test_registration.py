@@ -67,12 +67,14 @@ def test_a_new_account_logs_in_once_its_address_is_proved(client: TestClient, ma
     assert (me["email"], me["email_verified"], me["role"]) == (NEW, True, "user")
 
 
+@pytest.mark.asvs("6.4.1", "6.5.1")
 def test_a_link_works_once(client: TestClient, mails: Mails) -> None:
     register(client)
     token = token_in(mails()[0])
     assert [confirm(client, token) for _ in range(3)] == [204, 400, 400]
 
 
+@pytest.mark.asvs("6.4.1", "6.5.5")
 def test_a_link_is_too_old_after_a_day(client: TestClient, mails: Mails) -> None:
     register(client)
     token = token_in(mails()[0])
@@ -135,6 +137,7 @@ def test_many_registrations_at_once_make_one_account(
     assert len(users(core)) == 1
 
 
+@pytest.mark.asvs("6.6.2")
 @pytest.mark.parametrize("first", [True, False])
 def test_a_link_confirms_the_registration_that_it_was_mailed_for(
     client: TestClient, mails: Mails, first: bool
@@ -149,6 +152,7 @@ def test_a_link_confirms_the_registration_that_it_was_mailed_for(
     assert confirm(client, tokens[1 if first else 0]) == 400
 
 
+@pytest.mark.asvs("6.4.2")
 @pytest.mark.parametrize(
     "member",
     ["is_superuser", "role", "is_active", "email_verified", "id", "scopes", "password_hash"],
@@ -188,6 +192,7 @@ def test_text_that_is_no_single_address_is_refused(
     assert mails() == []
 
 
+@pytest.mark.asvs("6.2.1", "6.2.4", "6.2.11")
 @pytest.mark.parametrize(
     ("password", "reason"),
     [
@@ -259,6 +264,7 @@ def test_a_registration_is_an_audit_event_and_so_is_the_proof(
     assert all(row.user_agent for row in events)
 
 
+@pytest.mark.asvs("6.5.2")
 def test_no_token_and_no_password_lies_in_the_database(
     client: TestClient, core: Gatehouse, mails: Mails
 ) -> None:
@@ -358,6 +364,7 @@ def test_every_door_does_the_same_work_whoever_has_an_account(
         assert cost == costs[0]
 
 
+@pytest.mark.asvs("10.3.3")
 def test_a_deleted_address_registered_anew_is_another_account(
     client: TestClient, core: Gatehouse, mails: Mails
 ) -> None:

@@ -112,6 +112,7 @@ def test_an_account_s_event_ends_older_tokens_but_those_of_the_excepted_session(
     assert not revocation.ends(token(user_id=bob, stamp=2))
 
 
+@pytest.mark.asvs("7.4.2")
 def test_an_account_that_is_deleted_takes_all_its_tokens_along(
     core: Gatehouse, create_user: CreateUser
 ) -> None:
@@ -124,6 +125,7 @@ def test_an_account_that_is_deleted_takes_all_its_tokens_along(
     assert revocation.ends(token(kept, bob, stamp))
 
 
+@pytest.mark.asvs("7.4.5")
 def test_everyone_out_ends_every_older_token_and_no_newer_one(core: Gatehouse) -> None:
     revocation = make(core)
     for epoch in (1, 2):
@@ -212,6 +214,7 @@ STEPS = st.lists(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+@pytest.mark.asvs("7.4.1")
 def test_a_token_is_void_where_its_session_is(
     core: Gatehouse, create_user: CreateUser, steps: list[tuple[str, int, int]]
 ) -> None:
@@ -307,6 +310,7 @@ def test_without_a_database_the_old_list_serves_until_its_limit(
     assert ask(revocation) == [False]
 
 
+@pytest.mark.asvs("7.4.1")
 def test_a_list_that_was_never_read_lets_nobody_in(
     client: TestClient, core: Gatehouse, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ def bearer(tokens: dict[str, Any]) -> dict[str, str]:
     return {"Authorization": f"Bearer {tokens['access_token']}"}
 
 
+@pytest.mark.asvs("7.4.1", "10.4.9")
 @pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
 @pytest.mark.parametrize("hint", ["", "access_token", "refresh_token", "nonsense"])
 def test_a_log_out_ends_both_tokens_at_once(
@@ -66,6 +67,7 @@ def test_an_unknown_token_is_no_error_and_harms_nobody(
     assert client.get("/auth/revoke").status_code == 405
 
 
+@pytest.mark.asvs("7.5.2", "10.4.9")
 def test_the_list_shows_the_own_sessions_alone(client: TestClient, create_user: CreateUser) -> None:
     create_user("bob@example.com", PASSWORD)
     create_user("eve@example.com", PASSWORD)
@@ -86,6 +88,7 @@ def test_the_list_shows_the_own_sessions_alone(client: TestClient, create_user: 
     assert len(client.get("/auth/sessions", headers=bearer(second)).json()) == 1
 
 
+@pytest.mark.asvs("10.3.2")
 def test_another_user_s_session_is_like_one_that_is_not_there(
     client: TestClient, sign_in: SignIn
 ) -> None:
@@ -100,6 +103,7 @@ def test_another_user_s_session_is_like_one_that_is_not_there(
     assert bob.get("/auth/sessions").status_code == 200
 
 
+@pytest.mark.asvs("7.5.2", "10.4.9")
 def test_all_others_can_be_ended_at_once(
     client: TestClient, create_user: CreateUser, sign_in: SignIn
 ) -> None:
@@ -113,6 +117,7 @@ def test_all_others_can_be_ended_at_once(
     assert stranger.get("/auth/sessions").status_code == 200
 
 
+@pytest.mark.asvs("7.1.2")
 def test_beyond_the_most_the_session_unused_longest_ends(
     client: TestClient,
     core: Gatehouse,
@@ -136,6 +141,7 @@ def end_elsewhere(core: Gatehouse) -> None:
         session.info.clear()
 
 
+@pytest.mark.asvs("7.4.1")
 def test_a_session_that_another_process_ended_is_over_within_the_interval(
     client: TestClient, core: Gatehouse, sign_in: SignIn
 ) -> None:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.thorough
 MARKER = "s3cret-marker-77"
 
 
+@pytest.mark.asvs("6.2.1", "7.3.2")
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -52,6 +52,7 @@ def fail(client: TestClient, times: int, email: str = BOB) -> Counter[int]:
     return Counter(log_in(client, WRONG, email).status_code for _ in range(times))
 
 
+@pytest.mark.asvs("6.3.1")
 def test_after_ten_failures_even_the_right_password_waits_and_is_not_looked_at(
     at: From, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +73,7 @@ def test_after_ten_failures_even_the_right_password_waits_and_is_not_looked_at(
         assert log_in(thief).status_code == 200
 
 
+@pytest.mark.asvs("6.3.1")
 def test_the_owner_logs_in_from_elsewhere_meanwhile(at: From, bob: User) -> None:
     fail(at("203.0.113.1"), 12)
     assert log_in(at("203.0.113.2")).status_code == 200
@@ -91,6 +93,7 @@ def test_other_spellings_are_the_same_account(at: From, bob: User, spelling: str
     assert log_in(thief, WRONG, spelling).status_code == 429
 
 
+@pytest.mark.asvs("6.3.1")
 def test_an_address_may_fail_fifty_times_over_all_accounts(at: From, bob: User) -> None:
     thief = at("203.0.113.1")
     found = Counter(
@@ -116,6 +119,7 @@ def test_sixty_right_logins_from_one_office_are_fine(at: From, bob: User) -> Non
     assert {log_in(office).status_code for _ in range(60)} == {200}
 
 
+@pytest.mark.asvs("6.3.1")
 def test_guesses_at_the_same_moment_do_not_slip_through(at: From, bob: User) -> None:
     thief = at("203.0.113.1")
     with ThreadPoolExecutor(30) as pool:
@@ -175,6 +179,7 @@ def test_failures_in_a_row_are_counted_and_a_login_forgives_them(
     assert failures_of(core, bob) == 0
 
 
+@pytest.mark.asvs("6.3.1")
 def test_after_a_hundred_failures_only_a_known_address_gets_in(
     at: From, core: Gatehouse, bob: User
 ) -> None:
