@@ -405,10 +405,22 @@ MUTATIONS = {
         "errors",
         "gatehouse/tests/test_validation_size.py",
     ),
+    "size of a refusal": Mutation(
+        f"{CORE}/problems.py",
+        "        if room < 0:\n            return\n",
+        "",
+        "gatehouse/tests/test_validation_size.py",
+    ),
     "length of a message": Mutation(
         f"{CORE}/problems.py",
         "_message(found)[:MAX_MESSAGE]",
         "_message(found)",
+        "gatehouse/tests/test_validation_size.py",
+    ),
+    "depth of a place": Mutation(
+        f"{CORE}/problems.py",
+        'found["loc"][:MAX_DEPTH]',
+        'found["loc"]',
         "gatehouse/tests/test_validation_size.py",
     ),
     "words of an unexpected error": Mutation(

@@ -229,6 +229,13 @@ MUTATIONS = {
         "tests/test_hostile_releases.py refused_and and filter_in",
         of_template=True,
     ),
+    "links of a release": Mutation(
+        "template/gatehouse/safe_render.py",
+        "        for name in (*names, *links):",
+        "        for name in names:",
+        "tests/test_hostile_releases.py link_to_a_folder",
+        of_template=True,
+    ),
     "mode of a file of a release": Mutation(
         "template/gatehouse/safe_render.py",
         "fault(relative, update=False) or mode_fault(path.lstat().st_mode)",
@@ -311,6 +318,18 @@ MUTATIONS = {
         "",
         "gatehouse/tests/test_check_update.py hook",
     ),
+    "password in what git says": Mutation(
+        "gatehouse/template_releases.py",
+        '        why = re.sub(r"//[^/\\s]*@", "//", why)\n',
+        "",
+        "gatehouse/tests/test_check_update.py terminal",
+    ),
+    "characters of what git says": Mutation(
+        "gatehouse/template_releases.py",
+        '"".join(filter(_is_plain, done.stderr.decode(errors="replace").strip()))',
+        'done.stderr.decode(errors="replace").strip()',
+        "gatehouse/tests/test_check_update.py terminal",
+    ),
     "release that was taken away": Mutation(
         "gatehouse/template_releases.py",
         "if number(release) and release not in known:",
@@ -359,6 +378,12 @@ MUTATIONS = {
         'if "type commit" not in head:',
         "gatehouse/tests/test_check_update.py moved",
     ),
+    "tag of a signed tag": Mutation(
+        "gatehouse/template_releases.py",
+        'if f"tag {tag}" not in head or "type commit" not in head:',
+        'if f"tag {tag}" not in head:',
+        "gatehouse/tests/test_check_update.py moved",
+    ),
     "list of signers": Mutation(
         "gatehouse/template_releases.py",
         '    if not signers.is_file():\n        raise Trouble(f"there is no file {signers}")\n',
@@ -371,6 +396,12 @@ MUTATIONS = {
         "    name = tag\n",
         "gatehouse/tests/test_check_update.py branch",
     ),
+    "address that is no option": Mutation(
+        "gatehouse/template_releases.py",
+        '"ls-remote", "--tags", "--", address',
+        '"ls-remote", "--tags", address',
+        "gatehouse/tests/test_check_update.py option_of",
+    ),
     "wait for the template": Mutation(
         "gatehouse/template_releases.py",
         "address(source), wait=NETWORK)",
@@ -382,6 +413,13 @@ MUTATIONS = {
         'if (value := found.get(key, "")) and value.isprintable():',
         'if value := found.get(key, ""):',
         "gatehouse/tests/test_check_update.py one_line",
+    ),
+    "moves that lead elsewhere": Mutation(
+        "template/gatehouse/carry.py",
+        "if len(paths) != 2 or not all(map(is_core, paths)):",
+        "if len(paths) != 2:",
+        "tests/test_moved_files.py leads_elsewhere",
+        of_template=True,
     ),
     "edit where the same was changed": Mutation(
         "template/gatehouse/carry.py",
@@ -415,5 +453,16 @@ ARGUED = {
         "template/gatehouse/safe_render.py",
         ' "core.fsmonitor": "false",',
         "monitor of Copier's git",
+    ),
+    "trust in a signer": Argued(
+        Mutation(
+            "gatehouse/template_releases.py",
+            ', "gpg.minTrustLevel=fully")',
+            ")",
+            "gatehouse/tests/test_check_update.py signature",
+        ),
+        "gatehouse/template_releases.py",
+        '            git(*options, "-C", folder, "verify-tag", name)\n',
+        "signature of a tag",
     ),
 }

@@ -648,9 +648,9 @@ def signers(tmp_path: Path, template: Path) -> Path:
     return tmp_path / "signers"
 
 
-def sign(template: Path, tag: str, key: str = "key") -> None:
+def sign(template: Path, tag: str, key: str = "key", what: str = "HEAD") -> None:
     options = ["-c", "gpg.format=ssh", "-c", f"user.signingkey={template.parent / key}"]
-    git(template, *options, "tag", "-s", tag, "-m", f"Release {tag}")
+    git(template, *options, "tag", "-s", tag, "-m", f"Release {tag}", what)
 
 
 @SIGNED
@@ -697,6 +697,8 @@ def test_a_tag_that_was_moved_is_refused(check: Check, template: Path, signers: 
     assert "NOT signed" in refused(check, template, "1.10.0", signers)
     assert "NOT what was signed" in refused(check, template, "9.0.0", signers)
     assert "NOT signed" in refused(check, template, "9.1.0", signers)
+    sign(template, "9.2.0", what="1.11.0")
+    assert "NOT what was signed" in refused(check, template, "9.2.0", signers)
     # A changed object keeps its signature, which then is no good.
     raw = git(template, "cat-file", "tag", "1.11.0").replace("Release", "Melease") + "\n"
     made = git(template, "hash-object", "-t", "tag", "-w", "--stdin", stdin=raw)
