@@ -9,7 +9,16 @@ from httpx2 import Response
 from hypothesis import strategies as st
 
 from model.comparing import count_events
-from model.expected import GRACE, NOTEWORTHY_FAILURES, ROLES, Access, Account, Login, Refresh
+from model.expected import (
+    GRACE,
+    MOST_FAILURES,
+    NOTEWORTHY_FAILURES,
+    ROLES,
+    Access,
+    Account,
+    Login,
+    Refresh,
+)
 from model.walk import WRONG, Walk, emails, networks, rarely, verb
 from model.world import HOME
 
@@ -47,6 +56,18 @@ class Logins(Walk):
                 self.try_password(email, account.password, "users:write", network)
             else:
                 self.try_password(email, WRONG, "", network)
+
+    @verb(1, email=emails)
+    def guess_from_everywhere(self, email: str) -> None:
+        """More guesses in a row than an account takes; then its owner, from home and abroad."""
+        account = self.expected.of(email)
+        everywhere = [f"192.0.2.{number}" for number in range(1, 4)]
+        for network in everywhere[:2]:
+            for _ in range(MOST_FAILURES // 2 + 1):
+                self.try_password(email, WRONG, "", network)
+        if account is not None:
+            self.try_password(email, account.password, "", everywhere[2])
+            self.try_password(email, account.password)
 
     def try_password(
         self, email: str, password: str, scope: str = "", network: str = HOME, cut: bool = False

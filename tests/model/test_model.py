@@ -22,7 +22,7 @@ SEED = int(os.environ.get("MODEL_SEED", "0")) or secrets.randbits(32)
 ALWAYS = settings(
     stateful_step_count=60, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )
-FAST = settings(ALWAYS, max_examples=25, derandomize=True, phases=[Phase.generate])
+FAST = settings(ALWAYS, max_examples=20, derandomize=True, phases=[Phase.generate])
 LONG = settings(ALWAYS, max_examples=EXAMPLES or 1, phases=[Phase.generate, Phase.shrink])
 
 

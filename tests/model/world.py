@@ -60,7 +60,7 @@ class World:
         self._traveller = self._travel.start()
         self.began = self.now
         self._patch = patch = pytest.MonkeyPatch()
-        self._clients = {network: _from(client, network) for network in NETWORKS}
+        self._client = client
         self._numbers = count(1)
         self.restart()
         self.arrived = Counter[tuple[str, str]]()
@@ -117,7 +117,7 @@ class World:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= content.pop("headers", {})
         with self._dying() if cut else _going_on():
-            return self._clients[network].request(method, path, headers=headers, **content)
+            return _from(self._client, network).request(method, path, headers=headers, **content)
 
     @contextmanager
     def _dying(self) -> Iterator[None]:
