@@ -49,7 +49,7 @@ def fault(path: str, *, update: bool = True) -> str:
             return "its name is not a plain one"
     if path in (*MERGED, ANSWERS):
         return ""
-    if path in NOTES:
+    if path.lower() in NOTES:  # one file where the file system ignores case
         return "that file is the owner's"
     if not update and (path in YOURS_FILES or first in YOURS_FOLDERS):
         hidden = next((part for part in rest if STARTS.match(part)), "")

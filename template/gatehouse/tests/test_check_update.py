@@ -542,6 +542,7 @@ def test_a_patch_is_applied_to_the_tree_and_the_index(
         ".venv/bin/python",
         ".python-version",
         "gatehouse/.gitattributes",
+        "gatehouse/OWNED.txt",
         ".gitmodules",
         "conftest.py",
         "pyproject.toml",
