@@ -130,3 +130,15 @@ def run(
         raise AssertionError("a command always ends with an exit code")
 
     return call
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many pairs of acts were run, where `test_pairs.py` was."""
+    found = [dict(report.user_properties) for report in terminalreporter.getreports("passed")]
+    pairs = [one for one in found if "boundaries" in one]
+    if pairs:
+        boundaries, waited = (sum(one[name] for one in pairs) for name in ("boundaries", "waited"))
+        terminalreporter.write_line(
+            f"{len(pairs)} pairs of acts, the second one at {boundaries} boundaries of the first; "
+            f"at {waited} of them it would have waited."
+        )
