@@ -144,6 +144,7 @@ def watched(gate: Gate) -> Iterator[None]:
         gate.boundary()
         gate.wanting += not FIRST.get()
         with write(self) as session:
+            session.connection()  # else it would begin, and wait, with its first statement
             gate.wanting -= not FIRST.get()
             yield session
             session.flush()
