@@ -82,6 +82,7 @@ class Gate:
 
     def __init__(self, at: int, core: Gatehouse, second: Callable[[], None]) -> None:
         self.at, self.seen, self.passed, self.waited = at, 0, False, False
+        self.writes = self.before = 0  # that the first act did; those before it let the second in
         self.wanting = 0  # transactions of the second act that would write and have not begun
         self._core, self._second = core, second
         self._thread: threading.Thread | None = None
@@ -94,7 +95,7 @@ class Gate:
         self.seen += 1
         if self.seen <= self.at:
             return
-        self.passed = True
+        self.passed, self.before = True, self.writes
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         deadline = time.monotonic() + PATIENCE
@@ -149,6 +150,7 @@ def watched(gate: Gate) -> Iterator[None]:
             yield session
             session.flush()
             gate.boundary(holds=True)
+        gate.writes += FIRST.get()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "read", reading)
@@ -173,6 +175,8 @@ def run_pair(world: World, scene: Callable[[World], None], names: tuple[str, str
         finally:
             FIRST.reset(mark)
         gate.end()
+    if gate.passed and not gate.waited and gate.before < gate.writes:
+        done.decided = world.tick()
     if at == 0:  # it had not looked at anything when the second was done
         begun_anew(world, begun)
     finish(world, done)

@@ -64,6 +64,8 @@ class Done:
     worked: bool
     event: str = ""
     notice: tuple[str, str] | None = None
+    used: str = ""  # the token or link that it was allowed by
+    decided: int = 0  # its last transaction came after this moment
 
 
 @dataclass
@@ -203,7 +205,8 @@ def verb(prepare: Callable[[World], object] | None = None) -> Callable[[Act], Ac
 
 
 def _done(world: World, verb: str, begun: int, answer: Any, *good: int, **more: Any) -> Done:
-    return Done(verb, begun, answer.status_code, answer.status_code in good, **more)
+    worked = answer.status_code in good
+    return Done(verb, begun, answer.status_code, worked, decided=begun, **more)
 
 
 def _administer(world: World, change: dict[str, Any], verb: str, event: str) -> Done:
@@ -319,25 +322,39 @@ def end_all_by_command(world: World, name: str) -> Done:
 
 @verb()
 def change_password(world: World, name: str) -> Done:
-    begun = world.tick()
+    begun, used = world.tick(), world.token("first")
     change = {"current_password": OLD, "new_password": CHANGED}
     row = world.row()
     answer = world.post("/auth/change-password", change, headers=world.as_bob())
     notice = ("password_changed", row.email) if row else None
     return _done(
-        world, "change_password", begun, answer, 204, event="password_changed", notice=notice
+        world,
+        "change_password",
+        begun,
+        answer,
+        204,
+        event="password_changed",
+        notice=notice,
+        used=used,
     )
 
 
 @verb()
 def change_email(world: World, name: str) -> Done:
-    begun = world.tick()
+    begun, used = world.tick(), world.token("first")
     row = world.row()
     change = {"new_email": MOVED, "current_password": OLD}
     answer = world.post("/auth/change-email", change, headers=world.as_bob())
     notice = ("address_change_requested", row.email) if row else None
     return _done(
-        world, "change_email", begun, answer, 202, event="email_change_requested", notice=notice
+        world,
+        "change_email",
+        begun,
+        answer,
+        202,
+        event="email_change_requested",
+        notice=notice,
+        used=used,
     )
 
 
@@ -347,7 +364,16 @@ def confirm_email(world: World, name: str) -> Done:
     row = world.row()
     answer = world.post("/auth/verify-email", {"token": world.links["confirm_new_address"]})
     notice = ("address_changed", row.email) if row else None
-    return _done(world, "confirm_email", begun, answer, 204, event="email_changed", notice=notice)
+    return _done(
+        world,
+        "confirm_email",
+        begun,
+        answer,
+        204,
+        event="email_changed",
+        notice=notice,
+        used=world.links["confirm_new_address"],
+    )
 
 
 @verb()
@@ -363,7 +389,16 @@ def reset(world: World, name: str) -> Done:
     new = {"token": world.links["reset_password"], "password": RESET}
     answer = world.post("/auth/reset-password", new)
     notice = ("password_changed", row.email) if row else None
-    return _done(world, "reset", begun, answer, 204, event="password_reset", notice=notice)
+    return _done(
+        world,
+        "reset",
+        begun,
+        answer,
+        204,
+        event="password_reset",
+        notice=notice,
+        used=world.links["reset_password"],
+    )
 
 
 @verb()
@@ -388,10 +423,10 @@ def demote(world: World, name: str) -> Done:
 
 @verb()
 def delete(world: World, name: str) -> Done:
-    begun = world.tick()
+    begun, used = world.tick(), world.token("first")
     gone = {"current_password": OLD}
     answer = world.client.request("DELETE", "/users/me", json=gone, headers=world.as_bob())
-    return _done(world, "delete", begun, answer, 204, event="account_deleted")
+    return _done(world, "delete", begun, answer, 204, event="account_deleted", used=used)
 
 
 @verb()
@@ -405,7 +440,15 @@ def register(world: World, name: str) -> Done:
 def confirm(world: World, name: str) -> Done:
     begun = world.tick()
     answer = world.post("/auth/verify-email", {"token": world.links["verify_email"]})
-    return _done(world, "confirm", begun, answer, 204, event="email_verified")
+    return _done(
+        world,
+        "confirm",
+        begun,
+        answer,
+        204,
+        event="email_verified",
+        used=world.links["verify_email"],
+    )
 
 
 @verb()
@@ -413,7 +456,15 @@ def confirm_with_password(world: World, name: str) -> Done:
     begun = world.tick()
     shown = {"token": world.links["verify_email"], "password": REGISTERED}
     answer = world.post("/auth/verify-email", shown)
-    return _done(world, "confirm_with_password", begun, answer, 204, event="email_verified")
+    return _done(
+        world,
+        "confirm_with_password",
+        begun,
+        answer,
+        204,
+        event="email_verified",
+        used=world.links["verify_email"],
+    )
 
 
 @verb()
