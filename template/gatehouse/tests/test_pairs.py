@@ -18,21 +18,13 @@ from datetime import date
 from typing import Any
 
 import pytest
+from acts import PREPARED, VERBS, finish
 from fastapi import FastAPI
 from invariants import INVARIANTS, failures
 from sqlalchemy import text
 from sqlmodel import Session, SQLModel
 from starlette.testclient import TestClient
-from world import (
-    PREPARED,
-    VERBS,
-    World,
-    an_account,
-    an_unproved_account,
-    finish,
-    no_account,
-    watch_mail,
-)
+from world import World, an_account, an_unproved_account, no_account, watch_mail
 
 from gatehouse.database import Database
 from gatehouse.state import Gatehouse
