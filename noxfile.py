@@ -130,6 +130,20 @@ def core(session: nox.Session, database: str) -> None:
 
 
 @nox.session
+@nox.parametrize("database", DATABASES, ids=DATABASES)
+def pairs(session: nox.Session, database: str) -> None:
+    """Every pair of acts on an account, the second at each boundary of the first: all of them."""
+    session.install("-e", f"{CORE}[testing]")
+    session.chdir(CORE)
+    install(session, "core")
+    session.run(
+        *("pytest", "-q", "-n", "auto", "-c", "tests/in_place.ini", "tests/test_pairs.py"),
+        *("-o", f"gatehouse_database={database}", *session.posargs),
+        env={"PAIRS": "all"},
+    )
+
+
+@nox.session
 def template(session: nox.Session) -> None:
     """The tests of the template: rendering, ownership, trust, quality of what is rendered."""
     install(session, "template", "postgresql")

@@ -21,6 +21,7 @@ from mutations import (
     accounts,
     application,
     asked,
+    between,
     keys,
     operating,
     part_of,
@@ -30,7 +31,7 @@ from mutations import (
 from mutations import service as owned
 from rendering import REPOSITORY, git
 
-AREAS = (tokens, keys, application, accounts, operating, updates, owned)
+AREAS = (tokens, keys, application, accounts, between, operating, updates, owned)
 MUTATIONS: dict[str, Mutation] = {}
 ARGUED: dict[str, Argued] = {}
 for _area in AREAS:

@@ -116,6 +116,17 @@ def nothing_works_from_before_what_makes_it_void(world: World) -> None:
             )
 
 
+def nothing_void_allows_an_act(world: World) -> None:
+    """Neither what was void when the act began, nor what has become so while it was under way."""
+    for act in world.done:
+        for one in world.given:
+            if act.worked and act.used == one.value:
+                for event in world.voided:
+                    assert event.at > act.decided or not is_void(one, event), (
+                        f"{act.verb} works by {one.kind} of {one.session} after {event.by}"
+                    )
+
+
 def is_void(one: Given, event: Voided) -> bool:
     if one.session == event.excepted or (event.session and event.session != one.session):
         return False
@@ -156,5 +167,6 @@ INVARIANTS = (
     one_account_has_the_address,
     an_unproved_address_owns_no_password,
     scopes_are_those_of_the_role,
+    nothing_void_allows_an_act,
     nothing_works_from_before_what_makes_it_void,
 )

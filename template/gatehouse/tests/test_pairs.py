@@ -18,21 +18,13 @@ from datetime import date
 from typing import Any
 
 import pytest
+from acts import PREPARED, VERBS, finish
 from fastapi import FastAPI
 from invariants import INVARIANTS, failures
 from sqlalchemy import text
 from sqlmodel import Session, SQLModel
 from starlette.testclient import TestClient
-from world import (
-    PREPARED,
-    VERBS,
-    World,
-    an_account,
-    an_unproved_account,
-    finish,
-    no_account,
-    watch_mail,
-)
+from world import World, an_account, an_unproved_account, no_account, watch_mail
 
 from gatehouse.database import Database
 from gatehouse.state import Gatehouse
@@ -82,6 +74,7 @@ class Gate:
 
     def __init__(self, at: int, core: Gatehouse, second: Callable[[], None]) -> None:
         self.at, self.seen, self.passed, self.waited = at, 0, False, False
+        self.writes = self.before = 0  # that the first act did; those before it let the second in
         self.wanting = 0  # transactions of the second act that would write and have not begun
         self._core, self._second = core, second
         self._thread: threading.Thread | None = None
@@ -94,7 +87,7 @@ class Gate:
         self.seen += 1
         if self.seen <= self.at:
             return
-        self.passed = True
+        self.passed, self.before = True, self.writes
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         deadline = time.monotonic() + PATIENCE
@@ -144,10 +137,12 @@ def watched(gate: Gate) -> Iterator[None]:
         gate.boundary()
         gate.wanting += not FIRST.get()
         with write(self) as session:
+            session.connection()  # else it would begin, and wait, with its first statement
             gate.wanting -= not FIRST.get()
             yield session
             session.flush()
             gate.boundary(holds=True)
+        gate.writes += FIRST.get()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "read", reading)
@@ -172,6 +167,8 @@ def run_pair(world: World, scene: Callable[[World], None], names: tuple[str, str
         finally:
             FIRST.reset(mark)
         gate.end()
+    if gate.passed and not gate.waited and gate.before < gate.writes:
+        done.decided = world.tick()
     if at == 0:  # it had not looked at anything when the second was done
         begun_anew(world, begun)
     finish(world, done)
@@ -208,11 +205,9 @@ def sample() -> list[Any]:
     if os.environ.get("PAIRS") == "all":
         return PAIRS
     part = date.today().toordinal() % PARTS
-    return [
-        pair
-        for number, pair in enumerate(PAIRS)
-        if number % PARTS == part or pair in ((an_account, *always) for always in ALWAYS)
-    ]
+    chosen = [pair for number, pair in enumerate(PAIRS) if number % PARTS == part]
+    always = [pair for pair in PAIRS if pair[0] is an_account and pair[1:] in ALWAYS]
+    return chosen + [pair for pair in always if pair not in chosen]
 
 
 def named(pair: Any) -> str:
