@@ -317,6 +317,28 @@ def test_what_an_earlier_release_left_for_an_address_that_is_refused_now_makes_n
         assert session.exec(select(PendingRegistration)).all() == []
 
 
+@pytest.mark.asvs("6.4.3", "6.6.2")
+@pytest.mark.parametrize("event", VOIDING)
+def test_a_reset_under_way_has_no_effect_after_an_event(
+    client: TestClient,
+    core: Gatehouse,
+    create_user: CreateUser,
+    mails: Mails,
+    monkeypatch: pytest.MonkeyPatch,
+    event: Callable[[Gatehouse], None],
+) -> None:
+    create_user("root@example.com", role="admin")
+    create_user(BOB, PASSWORD)
+    client.post("/auth/forgot-password", json={"email": BOB})
+    new = {"token": links(mails)[BOB], "password": NEXT}
+    during_hash(core, monkeypatch, lambda: event(core), "hash")
+    assert client.post("/auth/reset-password", json=new).status_code == 400
+    assert events(core, "password_reset") == []
+    if event is not delete:
+        enable(core)
+    assert log_in(client, password=NEXT).status_code == 400
+
+
 def test_a_notice_is_sent_to_the_address_of_its_moment_whatever_comes_after(
     client: TestClient, core: Gatehouse, create_user: CreateUser, mails: Mails
 ) -> None:
