@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent
 CORE = ROOT / "template" / "gatehouse"
 PYTHONS = ("3.11", "3.12", "3.13")
 UPDATES = (
-    *("test_update.py", "test_own_code.py", "test_releases.py"),
+    *("test_update.py", "test_own_code.py", "test_releases.py", "test_pending.py"),
     *("test_taking_over.py", "test_update_workflow.py", "test_check_release.py", "matrix"),
 )
 MUTATIONS = "test_mutations.py"
@@ -146,7 +146,7 @@ def pairs(session: nox.Session, database: str) -> None:
 @nox.session
 def template(session: nox.Session) -> None:
     """The tests of the template: rendering, ownership, trust, quality of what is rendered."""
-    install(session, "template", "postgresql")
+    install(session, "template", "client", "postgresql")
     session.install("-e", f"{CORE}[testing]")
     others = [f"--ignore=tests/{name}" for name in ("browser", "matrix", MUTATIONS)]
     fast = ("-m", "not slow", "-n", "auto")
@@ -184,7 +184,7 @@ def mutants(session: nox.Session) -> None:
 @nox.session
 def update(session: nox.Session) -> None:
     """`copier update` from each release, and over some hundred edits of owners, each once."""
-    install(session, "template")
+    install(session, "template", "client", "postgresql")
     session.install("-e", f"{CORE}[testing]")
     updates = [f"tests/{name}" for name in UPDATES]
     session.run("pytest", "-q", "-n", "auto", *updates, *session.posargs, env=OWN_ENVIRONMENT)
@@ -192,7 +192,7 @@ def update(session: nox.Session) -> None:
 
 @nox.session
 def update_full(session: nox.Session) -> None:
-    """Those edits over all versions, ways and answers. Takes hours; its table: README."""
+    """Those edits over all versions and answers: most of an hour; its table goes into README."""
     install(session, "template", "postgresql")
     session.install("-e", f"{CORE}[testing]")
     results = Path(session.create_tmp()).resolve() / "matrix"

@@ -95,13 +95,15 @@ class Deployment:
     environment: dict[str, str]
 
     @classmethod
-    def of(cls, service: Path, database_url: str, smtp_url: str, key: str) -> "Deployment":
+    def of(
+        cls, service: Path, database_url: str, smtp_url: str, key: str, **more: str
+    ) -> "Deployment":
         ours = {
             "DATABASE_URL": database_url,
             "AUTH_KEYS": key,
             "SMTP_URL": smtp_url,
             "TRUSTED_PROXIES": "127.0.0.1",
-            "AUTH_REFRESH_GRACE_SECONDS": "60",
+            **more,
         }
         return cls(service, {**own_environment(), **ours})
 
@@ -144,7 +146,7 @@ def do_jobs(service: Deployment, client: Client, mail: MailServer) -> None:
 
     def is_done() -> bool:
         service.execute("UPDATE gatehouse_errand SET due_at = created_at")
-        return service.execute(left, poke=poke) == 0
+        return bool(service.execute(left, poke=poke) == 0)
 
     is_done()
     client.post("/auth/forgot-password", email=poke)

@@ -9,9 +9,19 @@ from rendering import files_of, git, run_copier
 from versions import order
 
 from matrix.asking import run_tests
-from matrix.history import ANSWERS, NEXT, History
+from matrix.history import ANSWERS, NEXT, RELEASES, History
 from matrix.judging import conflicts_in, judge
 from matrix.model import Edit, Outcome
+
+Way = tuple[str, ...]  # the version that the owner has, and those on the way to the next one
+
+
+def ways_of(edit: Edit, answers: str = "defaults") -> list[Way]:
+    """Straight from each release, and step by step through as many as can be."""
+    versions = tuple(RELEASES)
+    straight = [(version,) for version in versions if applies(edit, (version,), answers)]
+    stepwise = (versions[number:] for number in range(len(versions) - 1))
+    return straight + [way for way in stepwise if applies(edit, way, answers)][:1]
 
 
 def applies(edit: Edit, way: Sequence[str], answers: str) -> bool:

@@ -8,47 +8,46 @@ from pathlib import Path
 import pytest
 
 from matrix.edits import EDITS
-from matrix.history import ANSWERS, NEWEST, RELEASES, History
+from matrix.history import ANSWERS, NEWEST, History
 from matrix.lived_in import LIVED_IN
 from matrix.model import CORE, EXTENSION, MERGED
 from matrix.recording import FULL, record
-from matrix.runner import applies, commit, run_case
+from matrix.runner import Way, applies, commit, run_case, ways_of
 
-Case = tuple[str, tuple[str, ...], str]
-
-
-def paths() -> Iterator[tuple[str, ...]]:
-    """From each release: straight to the next version, and through every release between."""
-    versions = tuple(RELEASES)
-    for number, version in enumerate(versions):
-        yield (version,)
-        if versions[number + 1 :]:
-            yield versions[number:]
+Case = tuple[str, Way, str, bool]
 
 
-def cases() -> Iterator[Case]:
+def full_cases() -> Iterator[Case]:
+    """Each edit on each way, and on one with a third of the other answers.
+
+    Own tests and a second update take longer than all the rest: once for an edit, on each way in
+    its turn.
+    """
     for number, (name, edit) in enumerate(EDITS.items()):
-        if not FULL and name in LIVED_IN:
-            continue  # test_lived_in.py makes and checks each of these, in one service
-        ways = list(paths()) if FULL else [(NEWEST,)]
-        for way in ways:
-            if applies(edit, way, "defaults"):
-                yield name, way, "defaults"
-        for other, answers in enumerate(list(ANSWERS)[1:] if FULL else []):
+        ways = ways_of(edit)
+        for turn, way in enumerate(ways):
+            yield name, way, "defaults", turn == number % len(ways)
+        for other, answers in enumerate(list(ANSWERS)[1:]):
             way = ways[(number // 3 + other) % len(ways)]
             if (number + other) % 3 == 0 and applies(edit, way, answers):
-                yield name, way, answers
+                yield name, way, answers, False
+
+
+def fast_cases() -> Iterator[Case]:
+    """Each edit once, from the newest release; every fifth is looked at thoroughly."""
+    for number, (name, edit) in enumerate(EDITS.items()):
+        # test_lived_in.py makes and checks each of the others, in one service.
+        if name not in LIVED_IN and applies(edit, (NEWEST,), "defaults"):
+            yield name, (NEWEST,), "defaults", number % 5 == 0
 
 
 def named(case: Case) -> str:
     return f"{case[0]}-{'-'.join(case[1])}-{list(ANSWERS).index(case[2])}"
 
 
-@pytest.mark.parametrize("case", list(cases()), ids=named)
+@pytest.mark.parametrize("case", list(full_cases() if FULL else fast_cases()), ids=named)
 def test_an_edit_survives_and_the_fix_arrives(history: History, case: Case) -> None:
-    name, way, answers = case
-    # Tests and a second update take longer than the rest: on a fast run, after every fifth edit.
-    thorough = FULL or list(EDITS).index(name) % 5 == 0
+    name, way, answers, thorough = case
     outcome = run_case(history, way, EDITS[name], answers, thorough=thorough)
     record(outcome)
     assert outcome.faults == []
