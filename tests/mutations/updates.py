@@ -119,8 +119,8 @@ MUTATIONS = {
     ),
     "notes of the owner": Mutation(
         "gatehouse/safe_render.py",
-        '    if path in NOTES:\n        return "that file is the owner\'s"\n',
-        "",
+        "    if path.lower() in NOTES:",
+        "    if False:",
         "gatehouse/tests/test_safe_render.py",
     ),
     "files that a release does not have": Mutation(

@@ -53,7 +53,7 @@ def test_every_limit_is_documented_with_its_number() -> None:
         "mails in all": throttle.MAIL_ADDRESS,
     }
     known = {limit for limit in vars(throttle).values() if isinstance(limit, Limit)}
-    assert known == {*limits.values(), throttle.RESEND}
+    assert known == {*limits.values(), throttle.RESEND, throttle.MAIL_SHARE}
     assert in_words(throttle.RESEND) == in_words(throttle.FORGOT)  # they share a row
     wanted = {what: in_words(limit) for what, limit in limits.items()}
     wanted |= {
@@ -63,6 +63,7 @@ def test_every_limit_is_documented_with_its_number() -> None:
         "hashes under way and waiting": "half of `AUTH_HASH_QUEUE`",
     }
     documented = {what: most for what, _, most in rows(section("Limits"))}
+    assert f"{throttle.MAIL_SHARE.amount} of them for one client" in documented["mails in all"]
     assert documented.keys() == wanted.keys()
     for what, most in documented.items():
         assert most.startswith(wanted[what]), what
