@@ -270,6 +270,36 @@ def test_what_the_first_look_does_not_see_is_not_written(case: Case, hostile: Ho
     assert files_of(case.service / ".git/hooks") == hooks
 
 
+def late_link(inside: Path, name: str, script: str) -> None:
+    with (inside.parent / "copier.yml").open("a") as settings:
+        settings.write("\n_preserve_symlinks: true\n")
+    (inside / "gatehouse" / name).symlink_to("../../elsewhere")
+
+
+def late_program(inside: Path, name: str, script: str) -> None:
+    put(inside / "gatehouse" / name, script, run=True)
+
+
+def late_start_of_python(inside: Path, name: str, script: str) -> None:
+    put(inside / "gatehouse/src" / name.replace("late", "sitecustomize.py"), "import os\n")
+
+
+@pytest.mark.parametrize("late", [late_link, late_program, late_start_of_python])
+def test_what_the_first_look_does_not_see_is_found_although_it_is_ignored(
+    case: Case, late: Callable[[Path, str, str], None]
+) -> None:
+    def hostile(inside: Path, script: str) -> None:
+        name = "{% if 'plain' not in (_copier_conf.src_path | string) %}late{% endif %}"
+        late(inside, name, script)
+        with (inside / ".gitignore.jinja").open("a") as ignored:
+            ignored.write("\nlate\nsitecustomize.py\n")
+
+    case.release(hostile)
+    done = case.update()
+    assert done.returncode == 1
+    assert "What the update did is REFUSED" in done.stderr
+
+
 def test_a_release_that_takes_the_owners_files_does_not_get_them(case: Case) -> None:
     def hostile(inside: Path, script: str) -> None:
         settings = inside.parent / "copier.yml"

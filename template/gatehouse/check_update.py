@@ -69,7 +69,7 @@ def owed() -> list[str]:
 
 
 def update(reference: str | None) -> int:
-    before = Path(ANSWERS).read_text("utf-8")
+    before, known = Path(ANSWERS).read_text("utf-8"), safe_render.untracked()
     commit = safe_render.check(stored(before, "_src_path"), reference, before)
     command = [*safe_render.copier(), "update", "--defaults"]
     command += [*safe_render.excludes(entries(OWNED)), f"--vcs-ref={commit}"]
@@ -77,7 +77,7 @@ def update(reference: str | None) -> int:
         if subprocess.run(command, env=variables).returncode:  # noqa: S603
             return 1
     safe_render.same_source(before, Path(ANSWERS).read_text("utf-8"))
-    safe_render.refuse("What the update did", safe_render.changed())
+    safe_render.refuse("What the update did", safe_render.changed(known=known))
     left = carry.carry()
     for name in owed():
         print(f"This release changes {name}, which is yours: bring the change over by hand.")

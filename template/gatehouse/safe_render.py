@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -180,8 +181,17 @@ def refuse(what: str, found: list[str]) -> None:
         raise Trouble(f"{what} is REFUSED. A release of this template never holds:\n{lines}")
 
 
-def changed(index: Path | None = None) -> list[str]:
-    """What has been changed here against HEAD, or in that index, that no update may change."""
+def untracked() -> set[str]:
+    """What git does not have where an update writes; also what it ignores, as a release may say."""
+    places = (CORE, ".github", *MERGED[:5])
+    return set(filter(None, git("ls-files", "-o", "-z", "--", *places).split("\0")))
+
+
+def changed(index: Path | None = None, known: AbstractSet[str] | None = None) -> list[str]:
+    """What has been changed here against HEAD, or in that index, that no update may change.
+
+    `known` is what was `untracked` before.
+    """
     found = []
     options = ["--raw", "--no-renames", "--no-ext-diff", "--no-textconv", "-z", "--abbrev=40"]
     options += ["--cached"] if index else ["--relative"]
@@ -194,7 +204,8 @@ def changed(index: Path | None = None) -> list[str]:
             why = mode_fault(int(after, 8))
         found += [f"{path!r}: {why}"] if why else []
     if not index:
-        for name in filter(None, git("ls-files", "-o", "--exclude-standard", "-z").split("\0")):
+        seen = set(filter(None, git("ls-files", "-o", "--exclude-standard", "-z").split("\0")))
+        for name in sorted(seen | (set() if known is None else untracked() - known)):
             why = fault(name.removesuffix(".rej")) or mode_fault(Path(name).lstat().st_mode)
             found += [f"{name!r}: {why}"] if why and name not in NOTES else []
     return found
