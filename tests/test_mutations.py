@@ -152,10 +152,7 @@ MUTATIONS = {
     ),
     "mails of one network": Mutation(
         f"{CORE}/throttle.py",
-        (
-            "            if not store.acquire_entry(own, MAIL.amount, MAIL.seconds):\n           "
-            "     return False\n"
-        ),
+        "            (MAIL, _key(MAIL, kind, key, network)),\n",
         "",
         "gatehouse/tests/test_between.py",
     ),
