@@ -137,8 +137,13 @@ class World:
         self.look()
 
     def look(self) -> None:
-        """Let the interval pass after which the list of what has ended is read again."""
-        self.core.revocation._read_at = self.core.revocation._tried_at = float("-inf")
+        """Read the list of what has ended, as after its interval.
+
+        At once and to its end: a request waits a second for that and then is refused (503), which
+        a busy machine would make of it here.
+        """
+        self.core.revocation._query()
+        self.core.revocation._read_at = time.monotonic()
 
     def mail(self, seen: Seen, fates: list[str]) -> None:
         """Do what is left to be done, by a process that may die in the middle."""
