@@ -80,7 +80,7 @@ MUTATIONS = {
     ),
     "what an update did": Mutation(
         "gatehouse/check_update.py",
-        '    safe_render.refuse("What the update did", safe_render.changed())\n',
+        '    safe_render.refuse("What the update did", safe_render.changed(known=known))\n',
         "",
         "gatehouse/tests/test_check_update.py update_did",
     ),

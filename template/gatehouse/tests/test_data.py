@@ -7,12 +7,13 @@ from contextlib import closing
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from alembic import command
 from alembic.config import Config
 from fastapi import FastAPI
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection, DateTime, Engine, Uuid, column, insert, inspect, table, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel, col, select
 from starlette.testclient import TestClient
@@ -122,6 +123,69 @@ def test_indexes_that_were_made_before_their_migration_are_taken_as_they_are(
         index["name"] for index in inspect(engine).get_indexes("gatehouse_login_session")
     }
     engine.dispose()
+
+
+@pytest.mark.parametrize("event", ["password_reset", "user_disabled", "login"])
+def test_links_and_jobs_that_an_event_overtook_before_the_stamps_are_dropped(
+    core: Gatehouse, fresh_url: str, event: str
+) -> None:
+    """Up to 0.4.0 a job that changes the address outlived a reset, a link outlived a disabling."""
+    config = Config()
+    config.set_main_option("script_location", str(CORE_MIGRATIONS))
+    engine = create_database_engine(fresh_url)
+    with engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "gatehouse_0003")
+        begin_at_0_4_0(connection, event)
+    migrate(fresh_url, core.migrations)
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT kind, email FROM gatehouse_errand"))
+        jobs = {f"{kind} {when}" for kind, when in found}
+        links = set(connection.scalars(text("SELECT digest FROM gatehouse_one_time_token")))
+    engine.dispose()
+    before = {"change_email before"} if event == "login" else set()
+    assert jobs == {"forgot before", "forgot after", "change_email after"} | before
+    before |= {"reset before"} if event == "login" else set()
+    assert links == {"reset after", "change_email after"} | before
+
+
+def begin_at_0_4_0(connection: Connection, event: str) -> None:
+    """An account with an event, and links and jobs from a minute before it and after it."""
+    user_id, now = uuid4(), utc_now()
+    client = {"ip": "", "user_agent": "", "request_id": ""}
+    address = {"email": "a@example.com", "email_key": "a@example.com"}
+    who = {"password_hash": "", "role": "user", "is_active": True, "failed_logins": 0}
+    put(connection, "user", id=user_id, created_at=now, **address, **who)
+    put(connection, "audit_event", id=uuid4(), time=now, event=event, user_id=user_id, **client)
+    lives = {"reset": timedelta(minutes=30), "change_email": timedelta(hours=24)}
+    for when, moment in (("before", -timedelta(minutes=1)), ("after", timedelta(minutes=1))):
+        for purpose, life in lives.items():
+            link = {"purpose": purpose, "email": "b@example.com", "user_id": user_id}
+            expires_at = now + moment + life
+            put(
+                connection,
+                "one_time_token",
+                digest=f"{purpose} {when}",
+                expires_at=expires_at,
+                **link,
+            )
+        for kind, acts_for in (("change_email", user_id), ("forgot", None)):
+            job = {
+                "kind": kind,
+                "email": when,
+                "email_key": "b",
+                "user_id": acts_for,
+                "attempts": 1,
+            }
+            times = {"created_at": now + moment, "due_at": now}
+            put(connection, "errand", id=uuid4(), **job, **times, **client)
+
+
+def put(connection: Connection, name: str, **values: Any) -> None:
+    """A row of a table as it was at an earlier version, which the classes no longer describe."""
+    types: dict[type, Any] = {UUID: Uuid(), datetime: DateTime(timezone=True)}
+    columns = (column(key, types.get(type(value))) for key, value in values.items())
+    connection.execute(insert(table(f"gatehouse_{name}", *columns)).values(values))
 
 
 @pytest.mark.asvs("6.3.2")

@@ -1,5 +1,6 @@
 """Security stamps, pending registrations, actors, and indexes for what grows."""
 
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,8 +35,51 @@ COLUMNS: dict[str, list[sa.Column[Any]]] = {
     ],
 }
 
+# Events after which nothing that was begun before may act. Earlier versions wrote them down, and
+# left a job that changes the address, and after a disabling every link, as good as before.
+VOIDING = (
+    *("password_changed", "password_reset", "email_changed"),
+    *("user_disabled", "user_enabled", "role_changed"),
+)
+RESET_LIVES, OTHERS_LIVE = timedelta(minutes=30), timedelta(hours=24)
+
+
+def drop_what_is_void() -> None:
+    """The first stamp is for what is still good: jobs and links without a later event."""
+    time = sa.DateTime(timezone=True)
+    event = sa.table(
+        "gatehouse_audit_event",
+        *(sa.column("user_id", sa.Uuid()), sa.column("event"), sa.column("time", time)),
+    )
+    job = sa.table(
+        "gatehouse_errand",
+        *(sa.column("user_id", sa.Uuid()), sa.column("kind"), sa.column("created_at", time)),
+    )
+    link = sa.table(
+        "gatehouse_one_time_token",
+        *(sa.column("digest"), sa.column("purpose")),
+        *(sa.column("user_id", sa.Uuid()), sa.column("expires_at", time)),
+    )
+    later = sa.exists().where(
+        event.c.user_id == job.c.user_id,
+        event.c.event.in_(VOIDING),
+        event.c.time > job.c.created_at,
+    )
+    op.execute(sa.delete(job).where(job.c.kind == "change_email", later))
+    last = sa.func.max(event.c.time)
+    found = op.get_bind().execute(
+        sa.select(link.c.digest, link.c.purpose, link.c.expires_at, last)
+        .join(event, event.c.user_id == link.c.user_id)
+        .where(event.c.event.in_(VOIDING))
+        .group_by(link.c.digest, link.c.purpose, link.c.expires_at)
+    )
+    for digest, purpose, expires_at, happened_at in found.all():
+        if happened_at > expires_at - (RESET_LIVES if purpose == "reset" else OTHERS_LIVE):
+            op.execute(sa.delete(link).where(link.c.digest == digest))
+
 
 def upgrade() -> None:
+    drop_what_is_void()
     for table, columns in COLUMNS.items():
         for column in columns:
             op.add_column(table, column)
