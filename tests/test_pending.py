@@ -26,7 +26,7 @@ CASES = [(version, "sqlite") for version in RELEASES] + [(list(RELEASES)[-1], "p
 PROVED = (
     *("forgetful", "reset", "changed", "mover", "enabled", "robbed_mover"),
     *("late_forgot", "late_mover", "late_changer", "late_moved", "late_failed", "late_void"),
-    *("killed_forgot", "killed_mover", "killed_void"),
+    *("killed_forgot", "killed_mover", "killed_void", "overtaken", "late_overtaken"),
 )
 UNPROVED = ("unproved", "contested", "late_resend", "killed_resend")
 # … and jobs that were not done: put off by the mail server, or not begun.
@@ -150,18 +150,20 @@ def token_of(mail: MailServer, to: str, page: str) -> str:
 
 def leave_links(client: Client, mail: MailServer, tokens: Tokens) -> Links:
     """Mail links of each kind, and use some of them."""
-    for name in ("mover", "enabled", "robbed_mover", "late_moved"):
+    movers = ("mover", "enabled", "robbed_mover", "late_moved", "overtaken")
+    for name in movers:
         tokens[name] = client.tokens(address(name))
     forgotten = ("forgetful", "reset", "changed", "robbed_mover")
     for name in forgotten:
         assert client.post("/auth/forgot-password", email=address(name)) == 202
-    for name in ("mover", "enabled", "robbed_mover", "late_moved"):
+    for name in movers:
         ask_to_move(client, tokens[name]["access_token"], name)
     links = {name: token_of(mail, address(name), "reset-password") for name in forgotten}
     links |= {name: token_of(mail, address(name), "verify-email") for name in UNPROVED}
-    for name in ("mover", "enabled", "robbed_mover", "late_moved"):
+    for name in movers:
         links[f"{name} moves"] = token_of(mail, moved(name), "verify-email")
     assert client.post("/auth/reset-password", token=links["reset"], password=NEW_PASSWORD) == 204
+    disable_and_enable(client, tokens["overtaken"]["access_token"])
     return links
 
 
@@ -172,18 +174,20 @@ def ask_to_move(client: Client, token: str, name: str) -> None:
 
 def leave_late_jobs(client: Client, mail: MailServer, tokens: Tokens) -> None:
     """A job of each kind, tried once and put off by the mail server."""
-    names = ("late_mover", "late_changer", "late_void", "killed_mover", "killed_void")
+    late = ("late_mover", "late_changer", "late_void", "late_overtaken")
+    names = (*late, "killed_mover", "killed_void")
     tokens |= {name: client.tokens(address(name)) for name in names}
     until(lambda: len(mail.to(address("late_moved"))) == 2, 60)  # its link and that it was asked
     mail.busy = True
     assert client.post("/auth/register", email=LATE, password=PASSWORD) == 202
     assert client.post("/auth/verify-email/resend", email=address("late_resend")) == 202
     assert client.post("/auth/forgot-password", email=address("late_forgot")) == 202
-    for name in ("late_mover", "late_void"):
+    for name in ("late_mover", "late_void", "late_overtaken"):
         ask_to_move(client, tokens[name]["access_token"], name)
     change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
-    token = tokens["late_changer"]["access_token"]
-    assert client.post("/auth/change-password", token, **change) == 204
+    for name in ("late_changer", "late_overtaken"):
+        token = tokens[name]["access_token"]
+        assert client.post("/auth/change-password", token, **change) == 204
     link = token_of(mail, moved("late_moved"), "verify-email")
     assert client.post("/auth/verify-email", token=link) == 204
     stranger = Client(str(client.http.base_url), "203.0.113.9")
@@ -262,6 +266,14 @@ def set_active(client: Client, administrator: str, user_id: str, *, active: bool
     return client.http.patch(path, json=body, headers=headers).status_code
 
 
+def disable_and_enable(client: Client, token: str) -> None:
+    """An administrator does, with the account of a token."""
+    user_id = client.get("/users/me", token).json()["id"]
+    administrator = client.tokens(ADMIN)["access_token"]
+    for active in (False, True):
+        assert set_active(client, administrator, user_id, active=active) == 200
+
+
 def assert_links_work_once(client: Client, links: Links) -> None:
     """Of each kind; what was used before the update is used."""
     reset = {"token": links["reset"], "password": NEW_PASSWORD}
@@ -293,11 +305,10 @@ def assert_links_are_void(client: Client, links: Links, tokens: Tokens) -> None:
     assert client.post("/auth/change-password", token, **change) == 204
     reset = {"token": links["changed"], "password": PASSWORD}
     assert client.post("/auth/reset-password", **reset) == 400
-    administrator = client.tokens(ADMIN)["access_token"]
-    user_id = client.get("/users/me", tokens["enabled"]["access_token"]).json()["id"]
-    for active in (False, True):
-        assert set_active(client, administrator, user_id, active=active) == 200
+    disable_and_enable(client, tokens["enabled"]["access_token"])
     assert client.post("/auth/verify-email", token=links["enabled moves"]) == 400
+    # And before the update, where an earlier release left the link good.
+    assert client.post("/auth/verify-email", token=links["overtaken moves"]) == 400
     reset = {"token": links["robbed_mover"], "password": NEW_PASSWORD}
     assert client.post("/auth/reset-password", **reset) == 204
     assert client.post("/auth/verify-email", token=links["robbed_mover moves"]) == 400
@@ -327,7 +338,7 @@ def assert_jobs_are_done(client: Client, mail: MailServer) -> None:
         token = token_of(mail, moved(name), "verify-email")
         assert client.post("/auth/verify-email", token=token) == 204
         assert client.opens(moved(name))
-    for name in ("late_void", "killed_void"):
+    for name in ("late_void", "killed_void", "late_overtaken"):
         assert mail.to(moved(name)) == []
     notices = {
         "A new address was asked for": ("late_mover", "late_void", "killed_mover", "killed_void"),

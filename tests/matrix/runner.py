@@ -16,12 +16,14 @@ from matrix.model import Edit, Outcome
 Way = tuple[str, ...]  # the version that the owner has, and those on the way to the next one
 
 
-def ways_of(edit: Edit, answers: str = "defaults") -> list[Way]:
-    """Straight from each release, and step by step through as many as can be."""
+def ways_of(edit: Edit, turn: int = 0) -> list[Way]:
+    """Straight from each release, and once step by step, from each but the newest in its turn."""
     versions = tuple(RELEASES)
-    straight = [(version,) for version in versions if applies(edit, (version,), answers)]
-    stepwise = (versions[number:] for number in range(len(versions) - 1))
-    return straight + [way for way in stepwise if applies(edit, way, answers)][:1]
+    straight = [(version,) for version in versions]
+    stepwise = [versions[number:] for number in range(len(versions) - 1)]
+    can = [way for way in stepwise if applies(edit, way, "defaults")]
+    one = can[turn % len(can) :][:1] if can else []
+    return [way for way in straight if applies(edit, way, "defaults")] + one
 
 
 def applies(edit: Edit, way: Sequence[str], answers: str) -> bool:

@@ -24,7 +24,7 @@ def full_cases() -> Iterator[Case]:
     its turn.
     """
     for number, (name, edit) in enumerate(EDITS.items()):
-        ways = ways_of(edit)
+        ways = ways_of(edit, number)
         for turn, way in enumerate(ways):
             yield name, way, "defaults", turn == number % len(ways)
         for other, answers in enumerate(list(ANSWERS)[1:]):
