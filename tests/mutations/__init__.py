@@ -16,7 +16,7 @@ class Mutation:
     `tests` is a file, and after a blank what pytest's -k takes of it. `owner`: what guards an
     owner's application must also fail in the default suite, without the thorough tests: the same
     ones, or those named there. `of_template`: the tests are the template's own, and the paths
-    those of a copy of this repository.
+    those of a copy of this repository. `postgresql`: what SQLite, with its one writer, needs not.
     """
 
     file: str
@@ -25,6 +25,7 @@ class Mutation:
     tests: str
     owner: bool | str = False
     of_template: bool = False
+    postgresql: bool = False
 
     @property
     def owners_tests(self) -> str:

@@ -280,4 +280,810 @@ MUTATIONS = {
         "        pass\n",
         "gatehouse/tests/test_recovery.py",
     ),
+    "login with an address that nobody proved": Mutation(
+        f"{CORE}/users.py",
+        "        and not (verified and user.email_verified_at is None)\n",
+        "",
+        "gatehouse/tests/test_login.py failed_login",
+    ),
+    "login of a disabled account": Mutation(
+        f"{CORE}/users.py",
+        "        user.is_active\n        and not (verified",
+        "        not (verified",
+        "gatehouse/tests/test_login.py failed_login",
+    ),
+    "network that an account is known from": Mutation(
+        f"{CORE}/users.py",
+        ', AuditEvent.event == "login", AuditEvent.network == network\n',
+        ', AuditEvent.event == "login"\n',
+        "gatehouse/tests/test_throttled_logins.py hundred",
+    ),
+    "account that a network is known by": Mutation(
+        f"{CORE}/users.py",
+        "        AuditEvent.user_id == user_id, AuditEvent.event",
+        "        AuditEvent.event",
+        "gatehouse/tests/test_throttled_logins.py hundred",
+    ),
+    "network known by a login, not by a failure": Mutation(
+        f"{CORE}/users.py",
+        'AuditEvent.event == "login", AuditEvent.network',
+        "AuditEvent.network",
+        "gatehouse/tests/test_throttled_logins.py hundred",
+    ),
+    "failures of one account": Mutation(
+        f"{CORE}/users.py",
+        "    counted = update(User).where(col(User.email_key) == email_key)\n",
+        "    counted = update(User)\n",
+        "gatehouse/tests/test_throttled_logins.py",
+    ),
+    "hash that a better one takes the place of": Mutation(
+        f"{CORE}/users.py",
+        "    if user is not None and user.password_hash == proved.password_hash:\n",
+        "    if user is not None:\n",
+        "gatehouse/tests/test_between.py",
+    ),
+    "failures that a right password forgives": Mutation(
+        f"{CORE}/users.py",
+        "    before, user.failed_logins = user.failed_logins, 0\n",
+        "    before = user.failed_logins\n",
+        "gatehouse/tests/test_throttled_logins.py forgives",
+    ),
+    "failures that a reset forgives": Mutation(
+        f"{CORE}/users.py",
+        "    user.failed_logins = 0\n    _void",
+        "    _void",
+        "gatehouse/tests/test_throttled_logins.py reset",
+    ),
+    "what a new password makes void": Mutation(
+        f"{CORE}/users.py",
+        "    user.failed_logins = 0\n    _void(session, user, keep)\n",
+        "    user.failed_logins = 0\n    session.add(user)\n",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "what a new address makes void": Mutation(
+        f"{CORE}/users.py",
+        "    user.email_verified_at = utc_now()\n    _void(session, user)\n",
+        "    user.email_verified_at = utc_now()\n    session.add(user)\n",
+        "gatehouse/tests/test_recovery.py address",
+    ),
+    "what a new role makes void": Mutation(
+        f"{CORE}/users.py",
+        "    user.role = role\n    _void(session, user)\n",
+        "    user.role = role\n    session.add(user)\n",
+        "gatehouse/tests/test_administration.py scopes",
+    ),
+    "what disabling makes void": Mutation(
+        f"{CORE}/users.py",
+        "    user.is_active = False\n    return _void(session, user)\n",
+        "    user.is_active = False\n    session.add(user)\n    return 0\n",
+        "gatehouse/tests/test_administration.py disabled",
+    ),
+    "what enabling makes void": Mutation(
+        f"{CORE}/users.py",
+        "    user.is_active = True\n    _void(session, user)\n",
+        "    user.is_active = True\n    session.add(user)\n",
+        "gatehouse/tests/test_between.py",
+    ),
+    "rows of the sessions that are void": Mutation(
+        f"{CORE}/users.py",
+        "    return drop_sessions(session, user.id, but)\n",
+        "    return 0\n",
+        "gatehouse/tests/test_commands.py disabled",
+    ),
+    "one key for an address": Mutation(
+        f"{CORE}/users.py",
+        (
+            "    address, key = normalise(email)\n"
+            "    user = User(\n"
+            "        email=address,\n"
+            "        email_key=key,\n"
+        ),
+        (
+            "    address, key = normalise(email)\n"
+            "    user = User(\n"
+            "        email=address,\n"
+            "        email_key=email,\n"
+        ),
+        "gatehouse/tests/test_commands.py taken",
+    ),
+    "address that is taken": Mutation(
+        f"{CORE}/users.py",
+        "    except IntegrityError:\n        raise AddressTaken",
+        "    except ZeroDivisionError:\n        raise AddressTaken",
+        "gatehouse/tests/test_commands.py taken",
+    ),
+    "session of who administers": Mutation(
+        f"{CORE}/users.py",
+        (
+            "    caller = require_session(session, lock_user(session, acting.user_id), "
+            "acting.session_id, idle)\n"
+        ),
+        "    caller = lock_user(session, acting.user_id)\n    assert caller\n",
+        "gatehouse/tests/test_between.py demoted",
+    ),
+    "scope of who administers, by now": Mutation(
+        f"{CORE}/users.py",
+        'if "users:write" not in held or not touched',
+        "if not touched",
+        "gatehouse/tests/test_between.py holds",
+    ),
+    "scopes of the role that is given": Mutation(
+        f"{CORE}/users.py",
+        ' | frozenset(roles.get(role or "", ()))\n',
+        "\n",
+        "gatehouse/tests/test_between.py holds",
+    ),
+    "scopes of the role that is taken": Mutation(
+        f"{CORE}/users.py",
+        "touched = frozenset(roles.get(user.role, ())) | frozenset(",
+        "touched = frozenset(",
+        "gatehouse/tests/test_between.py holds",
+    ),
+    "last administrator, disabled": Mutation(
+        f"{CORE}/users.py",
+        "    require_another_administrator(session, user)\n    user.is_active = False\n",
+        "    user.is_active = False\n",
+        "gatehouse/tests/test_administration.py last",
+    ),
+    "last administrator, demoted": Mutation(
+        f"{CORE}/users.py",
+        "        require_another_administrator(session, user)\n    user.role = role\n",
+        "        pass\n    user.role = role\n",
+        "gatehouse/tests/test_administration.py last",
+    ),
+    "last administrator, deleted": Mutation(
+        f"{CORE}/users.py",
+        "    require_another_administrator(session, user)\n    end_account",
+        "    end_account",
+        "gatehouse/tests/test_recovery.py last",
+    ),
+    "administrators who are disabled": Mutation(
+        f"{CORE}/users.py",
+        "User.role == ADMIN, col(User.is_active).is_(True))\n",
+        "User.role == ADMIN)\n",
+        "gatehouse/tests/test_administration.py last",
+    ),
+    "order of those who administer": Mutation(
+        f"{CORE}/users.py",
+        '    if session.get_bind().dialect.name == "postgresql":\n',
+        "    if False:\n",
+        "gatehouse/tests/test_administration.py at_once",
+        postgresql=True,
+    ),
+    "live session of who is looked up": Mutation(
+        f"{CORE}/users.py",
+        "            LoginSession.id == session_id,\n            *is_live(idle),\n",
+        "            LoginSession.id == session_id,\n",
+        "gatehouse/tests/test_guards.py",
+    ),
+    "life of a reset link": Mutation(
+        f"{CORE}/one_time.py",
+        '    "reset": timedelta(minutes=30),\n',
+        '    "reset": timedelta(minutes=31),\n',
+        "gatehouse/tests/test_recovery.py half_an_hour",
+    ),
+    "life of a link that proves an address": Mutation(
+        f"{CORE}/one_time.py",
+        '    "verify": timedelta(hours=24),\n',
+        '    "verify": timedelta(hours=25),\n',
+        "gatehouse/tests/test_registration.py after_a_day",
+    ),
+    "life of a link that changes an address": Mutation(
+        f"{CORE}/one_time.py",
+        '    "change_email": timedelta(hours=24),\n',
+        '    "change_email": timedelta(hours=25),\n',
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "random bits of a link": Mutation(
+        f"{CORE}/one_time.py",
+        "    token = PREFIX + secrets.token_urlsafe(32)\n",
+        "    token = PREFIX + secrets.token_urlsafe(12)\n",
+        "gatehouse/tests/test_recovery.py 256_bits",
+    ),
+    "digest of a link": Mutation(
+        f"{CORE}/one_time.py",
+        '    return sha256(token[:MAX_LENGTH].encode("utf-8", "surrogatepass")).hexdigest()\n',
+        "    return token[:MAX_LENGTH]\n",
+        "gatehouse/tests/test_recovery.py 256_bits",
+    ),
+    "end of a link, when it is used": Mutation(
+        f"{CORE}/one_time.py",
+        "            col(OneTimeToken.expires_at) > utc_now(),\n        )\n        .returning",
+        "        )\n        .returning",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "purpose of a link, when it is used": Mutation(
+        f"{CORE}/one_time.py",
+        (
+            "            col(OneTimeToken.purpose).in_(purposes),\n"
+            "            col(OneTimeToken.stamp) == user.stamp,\n"
+        ),
+        "            col(OneTimeToken.stamp) == user.stamp,\n",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "use of a link": Mutation(
+        f"{CORE}/one_time.py",
+        "        delete(OneTimeToken)\n        .where(\n",
+        (
+            "        __import__(\"sqlalchemy\").update(OneTimeToken)\n"
+            "        .values(wrong_passwords=0)\n"
+            "        .where(\n"
+        ),
+        "gatehouse/tests/test_registration.py once",
+    ),
+    "disabled account of a link": Mutation(
+        f"{CORE}/one_time.py",
+        "    if row is None or not user.is_active:\n",
+        "    if row is None:\n",
+        "gatehouse/tests/test_recovery.py disabled",
+    ),
+    "disabled account that is mailed a link": Mutation(
+        f"{CORE}/recovery.py",
+        "    if user is None or not user.is_active or is_void(errand, user):\n",
+        "    if user is None or is_void(errand, user):\n",
+        "gatehouse/tests/test_recovery.py only_an_active",
+    ),
+    "link to the address as it is kept": Mutation(
+        f"{CORE}/recovery.py",
+        '    return Letter(user.email, "reset_password"',
+        '    return Letter(errand.email, "reset_password"',
+        "gatehouse/tests/test_recovery.py its_own_address",
+    ),
+    "trace of a forgotten password": Mutation(
+        f"{CORE}/recovery.py",
+        (
+            '        record(session, "password_reset_requested", origin_of(errand), '
+            "user_id=user_id)\n"
+        ),
+        "",
+        "gatehouse/tests/test_outbox.py event",
+    ),
+    "trace of a reset": Mutation(
+        f"{CORE}/recovery.py",
+        '    record(session, "password_reset", origin.by(user.id), user_id=user.id)\n',
+        "",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "notice of a reset": Mutation(
+        f"{CORE}/recovery.py",
+        '    tell(session, "password_changed", user, origin)\n',
+        "",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "notice of a change of address that is asked for": Mutation(
+        f"{CORE}/recovery.py",
+        '    tell(session, "address_change_requested", user, origin)\n',
+        "",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "trace of a change of address that is asked for": Mutation(
+        f"{CORE}/recovery.py",
+        '    record(session, "email_change_requested", origin, user_id=user.id)\n',
+        "",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "address of another account": Mutation(
+        f"{CORE}/recovery.py",
+        "    if (other := session.exec(taken).one_or_none()) is not None:\n",
+        "    if (other := session.exec(taken).one_or_none()) is not None and False:\n",
+        "gatehouse/tests/test_recovery.py taken",
+    ),
+    "earlier change of address that waits": Mutation(
+        f"{CORE}/recovery.py",
+        "    if is_superseded(session, errand):\n        return None\n    taken",
+        "    taken",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "notice to the old address": Mutation(
+        f"{CORE}/registration.py",
+        (
+            '        tell(session, "address_changed", user, origin)\n'
+            "        set_email(session, user, redeemed.email)\n"
+        ),
+        (
+            "        set_email(session, user, redeemed.email)\n"
+            '        tell(session, "address_changed", user, origin)\n'
+        ),
+        "gatehouse/tests/test_recovery.py told",
+    ),
+    "trace of a new address": Mutation(
+        f"{CORE}/registration.py",
+        '        record(session, "email_changed", origin.by(user.id), user_id=user.id)\n',
+        "",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "trace of a proof": Mutation(
+        f"{CORE}/registration.py",
+        (
+            '        one_time.retire(session, user.id, "verify")\n'
+            '        record(session, "email_verified", origin.by(user.id), user_id=user.id)\n'
+        ),
+        '        one_time.retire(session, user.id, "verify")\n',
+        "gatehouse/tests/test_registration.py",
+    ),
+    "account that is there, to who registers": Mutation(
+        f"{CORE}/registration.py",
+        "    unproved = user is None or (user.is_active and user.email_verified_at is None)\n",
+        "    unproved = True\n",
+        "gatehouse/tests/test_registration.py taken",
+    ),
+    "disabled account, to who registers": Mutation(
+        f"{CORE}/registration.py",
+        "user is None or (user.is_active and user.email_verified_at is None)\n",
+        "user is None or user.email_verified_at is None\n",
+        "gatehouse/tests/test_registration.py",
+    ),
+    "hash in a job": Mutation(
+        f"{CORE}/registration.py",
+        "    errand.registration_id, errand.password_hash = pending.id, None\n",
+        "    errand.registration_id = pending.id\n",
+        "gatehouse/tests/test_registration.py",
+    ),
+    "one registration of a job": Mutation(
+        f"{CORE}/registration.py",
+        "    if errand.registration_id is not None:  # all but the mail was done before\n",
+        "    if False:  # all but the mail was done before\n",
+        "gatehouse/tests/test_registration.py",
+    ),
+    "oldest registration of a network": Mutation(
+        f"{CORE}/registration.py",
+        "next(row for row in oldest_first if row.network == made.network)",
+        "oldest_first[0]",
+        "gatehouse/tests/test_between.py bounded",
+    ),
+    "network that has most registrations": Mutation(
+        f"{CORE}/registration.py",
+        "next(row for row in oldest_first if row.network == busiest)",
+        "oldest_first[0]",
+        "gatehouse/tests/test_between.py bounded",
+    ),
+    "end of a registration": Mutation(
+        f"{CORE}/registration.py",
+        (
+            "        PendingRegistration.digest == digest_of(token),\n"
+            "        col(PendingRegistration.expires_at) > utc_now(),\n"
+        ),
+        "        PendingRegistration.digest == digest_of(token),\n",
+        "gatehouse/tests/test_registration.py day",
+    ),
+    "registration that is over, mailed again": Mutation(
+        f"{CORE}/registration.py",
+        "            col(PendingRegistration.expires_at) > utc_now(),\n        )\n        .order_by",
+        "        )\n        .order_by",
+        "gatehouse/tests/test_registration.py",
+    ),
+    "newest registration, mailed again": Mutation(
+        f"{CORE}/registration.py",
+        "        .order_by(col(PendingRegistration.created_at).desc())\n",
+        "        .order_by(col(PendingRegistration.created_at))\n",
+        "gatehouse/tests/test_registration.py",
+    ),
+    "link before the one that is mailed again": Mutation(
+        f"{CORE}/registration.py",
+        "    token, pending.digest = one_time.new_token()\n",
+        "    token, digest = one_time.new_token()\n    pending.digest = pending.digest or digest\n",
+        "gatehouse/tests/test_registration.py again",
+    ),
+    "proved account that is mailed no link": Mutation(
+        f"{CORE}/registration.py",
+        (
+            "    if user is None or not user.is_active or user.email_verified_at is not None:\n"
+            "        return None\n"
+        ),
+        "    if user is None or not user.is_active:\n        return None\n",
+        "gatehouse/tests/test_registration.py needs_none",
+    ),
+    "disabled account that is mailed no link": Mutation(
+        f"{CORE}/registration.py",
+        (
+            "    if user is None or not user.is_active or user.email_verified_at is not None:\n"
+            "        return None\n"
+        ),
+        "    if user is None or user.email_verified_at is not None:\n        return None\n",
+        "gatehouse/tests/test_registration.py needs_none",
+    ),
+    "password that a mailed link asks for": Mutation(
+        f"{CORE}/registration.py",
+        "    pending.wrong_passwords = 0\n"
+        "    session.add(pending)\n"
+        '    link = terms.link("verify-email", token, ASK)\n',
+        "    pending.wrong_passwords = 0\n"
+        "    session.add(pending)\n"
+        '    link = terms.link("verify-email", token)\n',
+        "gatehouse/tests/test_registration.py",
+    ),
+    "share of wrong passwords of a link": Mutation(
+        f"{CORE}/registration.py",
+        "            col(table.wrong_passwords) < MOST_WRONG_PASSWORDS,\n",
+        "",
+        "gatehouse/tests/test_between.py link",
+    ),
+    "password of an unproved account's link": Mutation(
+        f"{CORE}/registration.py",
+        "    return LinkPassword(user.email_key, user.password_hash)\n",
+        "    return None\n",
+        "gatehouse/tests/test_between.py",
+    ),
+    "account that a registration takes over, disabled": Mutation(
+        f"{CORE}/registration.py",
+        "    return user.is_active and user.email_verified_at is None and",
+        "    return user.email_verified_at is None and",
+        "gatehouse/tests/test_between.py",
+    ),
+    "account that a registration takes over, proved": Mutation(
+        f"{CORE}/registration.py",
+        "    return user.is_active and user.email_verified_at is None and",
+        "    return user.is_active and",
+        "gatehouse/tests/test_registration.py",
+    ),
+    "account that a registration takes over, of a look-alike": Mutation(
+        f"{CORE}/registration.py",
+        " and user.email == pending.email\n",
+        "\n",
+        "gatehouse/tests/test_between.py look_alike",
+    ),
+    "registration that is used": Mutation(
+        f"{CORE}/registration.py",
+        "    if not session.execute(used).rowcount:  # type: ignore[attr-defined]\n",
+        "    if False:\n",
+        "gatehouse/tests/test_between.py at_once",
+        postgresql=True,
+    ),
+    "order of an address's registrations": Mutation(
+        f"{CORE}/registration.py",
+        "    session.exec(of_address.order_by(col(PendingRegistration.id)).with_for_update()).all()\n",
+        "",
+        "gatehouse/tests/test_between.py at_once",
+        postgresql=True,
+    ),
+    "other registrations of an address that is proved": Mutation(
+        f"{CORE}/registration.py",
+        (
+            "        delete(PendingRegistration).where("
+            "col(PendingRegistration.email_key) == found.email_key)\n"
+        ),
+        (
+            "        delete(PendingRegistration).where("
+            "col(PendingRegistration.id) == found.id)\n"
+        ),
+        "gatehouse/tests/test_registration.py",
+    ),
+    "role of who registers": Mutation(
+        f"{CORE}/registration.py",
+        '        role="user",\n        email_verified_at=utc_now(),\n',
+        '        role="admin",\n        email_verified_at=utc_now(),\n',
+        "gatehouse/tests/test_registration.py",
+    ),
+    "trace of a registration": Mutation(
+        f"{CORE}/registration.py",
+        (
+            '    record(session, "registered", origin.by(user.id), user_id=user.id)\n'
+            '    record(session, "email_verified", origin.by(user.id), user_id=user.id)\n'
+        ),
+        '    record(session, "email_verified", origin.by(user.id), user_id=user.id)\n',
+        "gatehouse/tests/test_registration.py event",
+    ),
+    "notice of an account that is taken over": Mutation(
+        f"{CORE}/registration.py",
+        '    tell(session, "password_changed", user, origin)\n',
+        "",
+        "gatehouse/tests/test_between.py takes_over",
+    ),
+    "trace of an account that is taken over": Mutation(
+        f"{CORE}/registration.py",
+        '    record(session, "password_reset", origin.by(user.id), user_id=user.id)\n',
+        "",
+        "gatehouse/tests/test_between.py takes_over",
+    ),
+    "proof behind a change of password": Mutation(
+        f"{CORE}/routes/accounts.py",
+        (
+            "            locked = lock_confirmed(core, session, proved, caller, origin.network)\n"
+            "            users.set_password"
+        ),
+        (
+            "            locked = users.lock_user(session, proved.user_id)\n"
+            "            assert locked\n"
+            "            users.set_password"
+        ),
+        "gatehouse/tests/test_between.py under_way",
+    ),
+    "proof behind a deletion": Mutation(
+        f"{CORE}/routes/accounts.py",
+        (
+            "            locked = lock_confirmed(core, session, proved, caller, origin.network)\n"
+            "            core.hooks"
+        ),
+        (
+            "            locked = users.lock_user(session, proved.user_id)\n"
+            "            assert locked\n"
+            "            core.hooks"
+        ),
+        "gatehouse/tests/test_between.py under_way",
+    ),
+    "trace of a new password": Mutation(
+        f"{CORE}/routes/accounts.py",
+        '                "password_changed",\n                origin,\n                user_id',
+        '                "login",\n                origin,\n                user_id',
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "notice of a new password": Mutation(
+        f"{CORE}/routes/accounts.py",
+        '            tell(session, "password_changed", locked, origin)\n',
+        "",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "trace of a deletion": Mutation(
+        f"{CORE}/routes/accounts.py",
+        '            record(session, "account_deleted", origin, user_id=proved.user_id)\n',
+        "",
+        "gatehouse/tests/test_recovery.py deleted",
+    ),
+    "what a service does at a deletion": Mutation(
+        f"{CORE}/routes/accounts.py",
+        "            core.hooks.on_deleted(session, locked)\n",
+        "",
+        "gatehouse/tests/test_hooks.py",
+    ),
+    "member that is not asked for": Mutation(
+        f"{CORE}/routes/doors.py",
+        '    model_config = ConfigDict(extra="forbid")\n',
+        '    model_config = ConfigDict(extra="ignore")\n',
+        "gatehouse/tests/test_registration.py member",
+    ),
+    "scope to read accounts": Mutation(
+        f"{CORE}/routes/administration.py",
+        'READ = requires("users:read")',
+        'READ = requires("notes:read")',
+        "gatehouse/tests/test_administration.py",
+    ),
+    "scope to change accounts": Mutation(
+        f"{CORE}/routes/administration.py",
+        'Writer = Annotated[AccessToken, requires("users:write")]',
+        'Writer = Annotated[AccessToken, requires("users:read")]',
+        "gatehouse/tests/test_administration.py",
+    ),
+    "role that there is not": Mutation(
+        f"{CORE}/routes/administration.py",
+        "    if change.role is not None and change.role not in core.roles:\n",
+        "    if False:\n",
+        "gatehouse/tests/test_administration.py offered",
+    ),
+    "trace of a new role": Mutation(
+        f"{CORE}/routes/administration.py",
+        '                record(session, "role_changed", origin, user_id=user.id)\n',
+        "",
+        "gatehouse/tests/test_administration.py",
+    ),
+    "trace of a disabled account": Mutation(
+        f"{CORE}/routes/administration.py",
+        "                record(session, done, origin, user_id=user.id)\n",
+        "",
+        "gatehouse/tests/test_administration.py",
+    ),
+    "trace of who is logged out by another": Mutation(
+        f"{CORE}/routes/administration.py",
+        '        record(session, "sessions_ended", origin, user_id=user.id)\n',
+        "",
+        "gatehouse/tests/test_administration.py",
+    ),
+    "sessions of the account alone": Mutation(
+        f"{CORE}/routes/administration.py",
+        "end_sessions(session, col(LoginSession.user_id) == user.id)",
+        "end_sessions(session)",
+        "gatehouse/tests/test_administration.py everywhere",
+    ),
+    "truth in JSON": Mutation(
+        f"{CORE}/routes/administration.py",
+        "    is_active: StrictBool | None = None\n",
+        "    is_active: bool | None = None\n",
+        "gatehouse/tests/test_administration.py offered",
+    ),
+    "null in a change": Mutation(
+        f"{CORE}/routes/administration.py",
+        "        if value is None:\n",
+        "        if False:\n",
+        "gatehouse/tests/test_administration.py offered",
+    ),
+    "most accounts of a page": Mutation(
+        f"{CORE}/routes/administration.py",
+        "Query(ge=1, le=100)",
+        "Query(ge=1)",
+        "gatehouse/tests/test_administration.py page",
+    ),
+    "trace of a disabling by a command": Mutation(
+        f"{CORE}/administering.py",
+        '        record(session, "user_disabled", COMMAND, user_id=user.id)\n',
+        "",
+        "gatehouse/tests/test_commands.py",
+    ),
+    "trace of an enabling by a command": Mutation(
+        f"{CORE}/administering.py",
+        '        record(session, "user_enabled", COMMAND, user_id=user.id)\n',
+        "",
+        "gatehouse/tests/test_commands.py",
+    ),
+    "trace of an account made by a command": Mutation(
+        f"{CORE}/accounting.py",
+        '            record(session, "user_created", COMMAND, user_id=user.id)\n',
+        "",
+        "gatehouse/tests/test_commands.py",
+    ),
+    "password that is typed twice": Mutation(
+        f"{CORE}/accounting.py",
+        '    if password != getpass.getpass("The same again: "):\n',
+        "    if False:\n",
+        "gatehouse/tests/test_commands.py",
+    ),
+    "file of which no row is refused": Mutation(
+        f"{CORE}/importing.py",
+        "        if not refused and not only_look:\n",
+        "        if not only_look:\n",
+        "gatehouse/tests/test_importing.py",
+    ),
+    "file of which all or nothing is imported": Mutation(
+        f"{CORE}/importing.py",
+        "    only_look = bool(refused) or asked.dry_run\n",
+        "    only_look = asked.dry_run\n",
+        "gatehouse/tests/test_importing.py refuse",
+    ),
+    "look at a file that writes nothing": Mutation(
+        f"{CORE}/importing.py",
+        "    only_look = bool(refused) or asked.dry_run\n",
+        "    only_look = bool(refused)\n",
+        "gatehouse/tests/test_importing.py dry_run",
+    ),
+    "address of a file that has an account": Mutation(
+        f"{CORE}/importing.py",
+        '            refused[line_of[key]] = "its address has an account already"\n',
+        "            pass\n",
+        "gatehouse/tests/test_importing.py taken",
+    ),
+    "account made while a file is imported": Mutation(
+        f"{CORE}/importing.py",
+        "        except IntegrityError:  # PostgreSQL",
+        "        except ZeroDivisionError:  # PostgreSQL",
+        "gatehouse/tests/test_importing.py meanwhile",
+    ),
+    "proof of an address in a file": Mutation(
+        f"{CORE}/importing.py",
+        "        email_verified_at=now if row.verified else None,\n",
+        "        email_verified_at=now,\n",
+        "gatehouse/tests/test_importing.py",
+    ),
+    "trace of each imported account": Mutation(
+        f"{CORE}/importing.py",
+        "        session.execute(insert(AuditEvent), events)\n",
+        "",
+        "gatehouse/tests/test_importing.py audit_row",
+    ),
+    "text of a hook's error at an import": Mutation(
+        f"{CORE}/importing.py",
+        "your on_registered failed ({type(error).__name__}) ",
+        "your on_registered failed ({error}) ",
+        "gatehouse/tests/test_importing.py hook",
+    ),
+    "one account a file": Mutation(
+        f"{CORE}/import_file.py",
+        "                if (first := first_line.setdefault(row.key, line)) != line:\n",
+        "                first = line\n                if False:\n",
+        "gatehouse/tests/test_importing.py",
+    ),
+    "hash that a login can check": Mutation(
+        f"{CORE}/import_file.py",
+        "    check_hash(password_hash)\n",
+        "",
+        "gatehouse/tests/test_importing.py bad_row",
+    ),
+    "roles of a file": Mutation(
+        f"{CORE}/import_file.py",
+        '    if (role := found.get("role", "user")) not in roles:\n',
+        '    if (role := found.get("role", "user")) is None:\n',
+        "gatehouse/tests/test_importing.py bad_row",
+    ),
+    "unproved, unless a file says so": Mutation(
+        f"{CORE}/import_file.py",
+        'found.get("email_verified", "false")',
+        'found.get("email_verified", "true")',
+        "gatehouse/tests/test_importing.py",
+    ),
+    "fields of a row": Mutation(
+        f"{CORE}/import_file.py",
+        "    if not found.keys() <= set(COLUMNS):\n",
+        "    if False:\n",
+        "gatehouse/tests/test_importing.py no_account",
+    ),
+    "member that is there twice": Mutation(
+        f"{CORE}/import_file.py",
+        "    if len(dict(pairs)) < len(pairs):\n",
+        "    if False:\n",
+        "gatehouse/tests/test_importing.py no_account",
+    ),
+    "column that is there twice": Mutation(
+        f"{CORE}/import_file.py",
+        "    if len(set(cells)) < len(cells):\n",
+        "    if False:\n",
+        "gatehouse/tests/test_importing.py cannot_be_used",
+    ),
+    "columns of a header": Mutation(
+        f"{CORE}/import_file.py",
+        "        if name not in COLUMNS:\n",
+        "        if False:\n",
+        "gatehouse/tests/test_importing.py cannot_be_used",
+    ),
+    "cells of a row": Mutation(
+        f"{CORE}/import_file.py",
+        "        elif len(cells) == len(header):\n",
+        "        elif cells:\n            cells = (cells + [''] * len(header))[: len(header)]\n",
+        "gatehouse/tests/test_importing.py",
+    ),
+    "length of a line": Mutation(
+        f"{CORE}/import_file.py",
+        "        if len(raw) > MAX_LINE:\n",
+        "        if False:\n",
+        "gatehouse/tests/test_importing.py cannot_be_used",
+    ),
+    "NUL in a file": Mutation(
+        f"{CORE}/import_file.py",
+        '        if "\\0" in text:\n',
+        "        if False:\n",
+        "gatehouse/tests/test_importing.py cannot_be_used",
+    ),
+    "values in what is said of a row": Mutation(
+        f"{CORE}/import_file.py",
+        'raise BadRow("its email is no e-mail address") from None',
+        "raise BadRow(f\"its email {found.get('email')} is no e-mail address\") from None",
+        "gatehouse/tests/test_importing.py bad_row",
+    ),
+    "length of an address": Mutation(
+        f"{CORE}/addresses.py",
+        "    if len(address) > MAX_LENGTH:\n",
+        "    if False:\n",
+        "gatehouse/tests/test_addresses.py",
+    ),
+    "compatibility forms of an address": Mutation(
+        f"{CORE}/addresses.py",
+        'unicodedata.normalize("NFKC", address.strip())',
+        "address.strip()",
+        "gatehouse/tests/test_login.py spelling",
+    ),
+    "letter case of an address": Mutation(
+        f"{CORE}/addresses.py",
+        "found.local_part.casefold()",
+        "found.local_part",
+        "gatehouse/tests/test_login.py spelling",
+    ),
+    "full folding of letters": Mutation(
+        f"{CORE}/addresses.py",
+        "found.local_part.casefold()",
+        "found.local_part.lower()",
+        "gatehouse/tests/test_addresses.py",
+    ),
+    "domain of an address in ASCII": Mutation(
+        f"{CORE}/addresses.py",
+        "(found.ascii_domain or found.domain).lower()",
+        "found.domain.lower()",
+        "gatehouse/tests/test_login.py spelling",
+    ),
+    "character that cannot be seen": Mutation(
+        f"{CORE}/addresses.py",
+        "    if holds_invisible(kept):\n",
+        "    if False:\n",
+        "gatehouse/tests/test_addresses.py invisible",
+    ),
+    "variation selectors": Mutation(
+        f"{CORE}/invisible.py",
+        "\\ufe00-\\ufe0f",
+        "",
+        "gatehouse/tests/test_addresses.py",
+    ),
+    "text that is no address": Mutation(
+        f"{CORE}/addresses.py",
+        (
+            "        return f\"no address {sha256(text.encode('utf-8', 'surrogatepass'))"
+            ".hexdigest()}\"\n"
+        ),
+        "        return text\n",
+        "gatehouse/tests/test_login.py",
+    ),
 }

@@ -565,6 +565,22 @@ def test_a_link_is_good_for_ten_wrong_passwords(
     assert client.post("/auth/verify-email", json={"token": token}).status_code == 400
 
 
+def test_guesses_at_links_are_throttled_over_all_of_an_address_and_leave_a_trace(
+    client: TestClient, core: Gatehouse, mails: Mails
+) -> None:
+    tokens = []
+    for _ in range(3):
+        register(client, PASSWORD)
+        tokens.append(links(mails)[BOB])
+    statuses = [
+        client.post("/auth/verify-email", json={"token": token, "password": NEXT}).status_code
+        for token in tokens
+        for _ in range(5)
+    ]
+    assert statuses == [400] * LOGIN_PAIR.amount + [429] * 5
+    assert len(events(core, "login_failed")) == LOGIN_PAIR.amount
+
+
 def test_a_right_password_does_not_use_a_link_up(
     client: TestClient, core: Gatehouse, mails: Mails, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,13 @@ def test_what_ends_or_is_cancelled_frees_its_clients_share(
     asyncio.run(scenario())
 
 
+def test_a_client_that_is_gone_leaves_nothing(pool: Passwords) -> None:
+    """Whoever has many addresses would else fill the memory."""
+    for number in range(3):
+        asyncio.run(pool.hash(RIGHT, client=f"192.0.2.{number}"))
+    assert len(pool._queue._pending_of) == 0
+
+
 def test_calls_for_no_client_have_no_share(pool: Passwords, hasher: HeldHasher) -> None:
     async def scenario() -> None:
         hasher.gate.clear()

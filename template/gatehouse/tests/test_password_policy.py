@@ -92,6 +92,12 @@ def test_a_password_made_of_the_address_or_the_service_name_is_refused(password:
         check(password)
 
 
+def test_initials_in_the_address_make_no_other_password_of_it() -> None:
+    for password in ("jsmith2024jsmith1987", "j.smith-2024-j.smith-1987"):
+        with pytest.raises(WeakPassword, match="address or service name"):
+            check(password, email="j.smith@mail.example")
+
+
 def test_the_bundled_list_is_used_for_short_passwords_too() -> None:
     assert check("hq7wn2vx", min_length=8)
     with pytest.raises(WeakPassword, match="list"):

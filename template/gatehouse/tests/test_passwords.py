@@ -55,9 +55,9 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(coroutine)
 
 
-def stored(**parameters: Any) -> str:
+def stored(*, password: str = RIGHT, **parameters: Any) -> str:
     cost = {"time_cost": 1, "memory_cost": 16, "parallelism": 1, **parameters}
-    return Argon2Hasher(**cost).hash(RIGHT)
+    return Argon2Hasher(**cost).hash(password)
 
 
 def test_the_production_parameters_are_the_recommended_ones() -> None:
@@ -96,10 +96,11 @@ def test_what_normalising_refuses_is_wrong_after_one_verification(
 ) -> None:
     assert run(pool.verify(password, None)) is None
     assert run(pool.verify(password, stored())) is None
-    assert work == ["PasswordHasher.verify"] * 2
+    assert run(pool.verify(password, stored(password=""))) is None  # nor another's hash fits it
+    assert work == ["PasswordHasher.verify"] * 3
     with pytest.raises(WeakPassword):
         run(pool.hash(password))
-    assert len(work) == 2
+    assert len(work) == 3
 
 
 MALFORMED = [
@@ -122,6 +123,12 @@ def test_a_missing_or_malformed_hash_costs_one_verification(
 ) -> None:
     assert run(pool.verify(RIGHT, broken)) is None
     assert work == ["PasswordHasher.verify"]
+
+
+def test_a_hash_that_costs_too_much_is_not_computed(pool: Passwords, work: list[str]) -> None:
+    for costly in (stored(memory_cost=8, time_cost=101), "$2b$17$" + "." * 53):
+        assert run(pool.verify(RIGHT, costly)) is None
+    assert work == ["PasswordHasher.verify"] * 2  # of the decoy
 
 
 def test_a_wrong_password_costs_one_verification(pool: Passwords, work: list[str]) -> None:
@@ -147,7 +154,8 @@ def test_the_decoy_costs_what_a_new_hash_costs(
 
 
 @pytest.mark.parametrize(
-    "weaker", [{"memory_cost": 8}, {"type": argon2.Type.I}, {"type": argon2.Type.D}]
+    "weaker",
+    [{"memory_cost": 8}, {"hash_len": 16}, {"type": argon2.Type.I}, {"type": argon2.Type.D}],
 )
 def test_a_weaker_stored_hash_is_replaced(pool: Passwords, weaker: dict[str, Any]) -> None:
     verified = run(pool.verify(RIGHT, stored(**weaker)))

@@ -119,6 +119,19 @@ def test_sixty_right_logins_from_one_office_are_fine(at: From, bob: User) -> Non
     assert {log_in(office).status_code for _ in range(60)} == {200}
 
 
+def test_beyond_sixty_right_logins_in_a_minute_no_hash_is_computed(
+    at: From, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = at("203.0.113.1")
+    assert {log_in(office).status_code for _ in range(60)} == {200}
+
+    def never(*_: Any) -> None:
+        raise AssertionError("a hash was computed")
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", never)
+    assert log_in(office).status_code == 429
+
+
 @pytest.mark.asvs("6.3.1")
 def test_guesses_at_the_same_moment_do_not_slip_through(at: From, bob: User) -> None:
     thief = at("203.0.113.1")
@@ -203,6 +216,31 @@ def test_a_reset_lets_the_owner_in_from_anywhere_again(
     new = {"token": token, "password": "seven quiet herons at dawn"}
     assert client.post("/auth/reset-password", json=new).status_code == 204
     assert log_in(at("203.0.113.1"), new["password"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("/auth/token", {"grant_type": "password", "username": BOB, "password": PASSWORD}),
+        ("/auth/register", {"email": "new@example.com", "password": PASSWORD}),
+    ],
+)
+def test_who_has_half_of_the_hashes_is_refused_alone(
+    at: From, core: Gatehouse, bob: User, path: str, sent: dict[str, str]
+) -> None:
+    queue, body = core.passwords._queue, "data" if path == "/auth/token" else "json"
+
+    def status(address: str) -> int:
+        return at(address).request("POST", path, **{body: sent}).status_code  # type: ignore[arg-type]
+
+    for _ in range(queue._share):
+        queue._enter("203.0.113.1")
+    try:
+        assert status("203.0.113.1") == 503
+        assert status("203.0.113.2") in (200, 202)
+    finally:
+        for _ in range(queue._share):
+            queue._leave("203.0.113.1")
 
 
 @pytest.mark.parametrize("grant", ["refresh", "revoke"])

@@ -1,0 +1,326 @@
+"""Limits on guessing and on floods: who is counted, for what, how long, and where."""
+
+from mutations import CORE, Mutation
+
+THROTTLE = "gatehouse/tests/test_throttle.py"
+LOGINS = "gatehouse/tests/test_throttled_logins.py"
+HOOKS = "gatehouse/tests/test_hooks.py"
+
+MUTATIONS = {
+    "limit of a pair": Mutation(
+        f"{CORE}/throttle.py",
+        "            if seen >= LOGIN_PAIR.amount:\n",
+        "            if seen > LOGIN_PAIR.amount:\n",
+        THROTTLE,
+    ),
+    "limit of a pair at once": Mutation(
+        f"{CORE}/throttle.py",
+        "            if refusal is None and (refusal := _take(store, LOGIN_PAIR, pair)):\n",
+        "            if refusal is None and _take(store, LOGIN_PAIR, pair):\n",
+        f"{THROTTLE} at_once",
+    ),
+    "limit of a network at once": Mutation(
+        f"{CORE}/throttle.py",
+        "            refusal = _take(store, replace(LOGIN_NETWORK, amount=amount), whole)\n",
+        (
+            "            refusal = None\n"
+            "            _take(store, replace(LOGIN_NETWORK, amount=amount), whole)\n"
+        ),
+        THROTTLE,
+    ),
+    "network of a pair": Mutation(
+        f"{CORE}/throttle.py",
+        (
+            "        pair = _key(LOGIN_PAIR, account, network)\n"
+            "        whole = _key(LOGIN_NETWORK, network)\n\n"
+            "        def attempt"
+        ),
+        (
+            "        pair = _key(LOGIN_PAIR, account)\n"
+            "        whole = _key(LOGIN_NETWORK, network)\n\n"
+            "        def attempt"
+        ),
+        THROTTLE,
+    ),
+    "account of a pair": Mutation(
+        f"{CORE}/throttle.py",
+        (
+            "        pair = _key(LOGIN_PAIR, account, network)\n"
+            "        whole = _key(LOGIN_NETWORK, network)\n\n"
+            "        def attempt"
+        ),
+        (
+            "        pair = _key(LOGIN_PAIR, network)\n"
+            "        whole = _key(LOGIN_NETWORK, network)\n\n"
+            "        def attempt"
+        ),
+        THROTTLE,
+    ),
+    "failures that a right login forgives": Mutation(
+        f"{CORE}/throttle.py",
+        "            store.clear(pair)\n            _give_back(store, whole)\n",
+        "            store.clear(pair)\n            store.clear(whole)\n",
+        f"{THROTTLE} buys",
+    ),
+    "age of what is given back": Mutation(
+        f"{CORE}/throttle.py",
+        "    window = LOGIN_NETWORK.seconds - HASH_SECONDS\n",
+        "    window = LOGIN_NETWORK.seconds\n",
+        f"{THROTTLE} lend",
+    ),
+    "attempts that others refused": Mutation(
+        f"{CORE}/throttle.py",
+        "                _give_back(store, whole)  # parallel attempts filled the pair meanwhile\n",
+        "                pass\n",
+        THROTTLE,
+    ),
+    "limit of right logins in a minute": Mutation(
+        f"{CORE}/throttle.py",
+        "            return _take(store, LOGIN_RIGHT, right)\n",
+        "            return None\n",
+        f"{THROTTLE} sixty",
+    ),
+    "right logins looked at first": Mutation(
+        f"{CORE}/throttle.py",
+        "                (LOGIN_RIGHT, right),\n",
+        "",
+        f"{THROTTLE} right",
+    ),
+    "account of right logins": Mutation(
+        f"{CORE}/throttle.py",
+        (
+            "        right = _key(LOGIN_RIGHT, account, network)\n\n"
+            "        def succeed"
+        ),
+        "        right = _key(LOGIN_RIGHT, network)\n\n        def succeed",
+        f"{THROTTLE} sixty or office",
+    ),
+    "share of an address's mails": Mutation(
+        f"{CORE}/throttle.py",
+        "            (MAIL_SHARE, _key(MAIL_SHARE, key, network)),\n",
+        "",
+        f"{THROTTLE} mails",
+    ),
+    "mails of an address in all": Mutation(
+        f"{CORE}/throttle.py",
+        "            (MAIL_ADDRESS, _key(MAIL_ADDRESS, key)),\n",
+        "",
+        f"{THROTTLE} mail",
+    ),
+    "refused mails count nowhere": Mutation(
+        f"{CORE}/throttle.py",
+        "                if seen >= limit.amount:\n                    return False\n",
+        "                pass\n",
+        f"{THROTTLE} mail",
+    ),
+    "one client of a /64": Mutation(
+        f"{CORE}/throttle.py",
+        "IPv6Network((int(parsed), 64), strict=False)",
+        "IPv6Network((int(parsed), 128), strict=False)",
+        f"{THROTTLE} network",
+    ),
+    "IPv4 inside IPv6": Mutation(
+        f"{CORE}/throttle.py",
+        "parsed.ipv4_mapped or ",
+        "",
+        f"{THROTTLE} network",
+    ),
+    "length of what is no address": Mutation(
+        f"{CORE}/throttle.py",
+        "        return ip[:64]\n",
+        "        return ip\n",
+        f"{THROTTLE} network",
+    ),
+    "no address in the store": Mutation(
+        f"{CORE}/throttle.py",
+        'digests = (sha256(part.encode("utf-8", "surrogatepass")).hexdigest() for part in parts)',
+        "digests = parts",
+        f"{THROTTLE} store or key",
+    ),
+    "name of a limit in its keys": Mutation(
+        f"{CORE}/throttle.py",
+        '    return ":".join((limit.name, *digests))\n',
+        '    return ":".join(digests)\n',
+        THROTTLE,
+    ),
+    "one first refusal": Mutation(
+        f"{CORE}/throttle.py",
+        'first = store.acquire_entry(f"{key}:refused", 1, limit.seconds)',
+        "first = True",
+        f"{THROTTLE} first",
+    ),
+    "time until the next one": Mutation(
+        f"{CORE}/throttle.py",
+        "Throttled(min(max(left, 1), limit.seconds), first)",
+        "Throttled(left, first)",
+        THROTTLE,
+    ),
+    "count in memory while the store is lost": Mutation(
+        f"{CORE}/windows.py",
+        "                self._note_lost(error.storage_error)\n",
+        "                raise\n",
+        f"{THROTTLE} lost",
+    ),
+    "pause before a lost store is asked": Mutation(
+        f"{CORE}/windows.py",
+        "            if self._lost and clock() < self._next_try:\n                return False\n",
+        "",
+        f"{THROTTLE} lost or five_seconds",
+    ),
+    "one call that waits for a lost store": Mutation(
+        f"{CORE}/windows.py",
+        "            if self._lost:\n                self._next_try",
+        "            if False:\n                self._next_try",
+        f"{THROTTLE} five_seconds or holds_nobody",
+    ),
+    "text of the store's error": Mutation(
+        f"{CORE}/windows.py",
+        "            name = type(error).__name__\n",
+        "            name = str(error)\n",
+        f"{THROTTLE} lost or password",
+    ),
+    "patience with the store": Mutation(
+        f"{CORE}/windows.py",
+        "        socket_timeout=STORE_PATIENCE,\n",
+        "",
+        f"{THROTTLE} silent",
+    ),
+    "services that share a store": Mutation(
+        f"{CORE}/windows.py",
+        'key_prefix=f"gatehouse:{service}"',
+        'key_prefix="gatehouse"',
+        THROTTLE,
+    ),
+    "bound of keys": Mutation(
+        f"{CORE}/windows.py",
+        "len(memory.events) > MEMORY_KEYS or memory",
+        "memory",
+        f"{THROTTLE} bounded",
+    ),
+    "bound of entries": Mutation(
+        f"{CORE}/windows.py",
+        " or memory.entries > MEMORY_ENTRIES",
+        "",
+        f"{THROTTLE} bounded",
+    ),
+    "room in a full memory": Mutation(
+        f"{CORE}/windows.py",
+        "MEMORY_KEYS * 9 // 10, MEMORY_ENTRIES * 9 // 10",
+        "MEMORY_KEYS, MEMORY_ENTRIES",
+        f"{THROTTLE} full or bounded",
+    ),
+    "sweep of a full memory": Mutation(
+        f"{CORE}/windows.py",
+        "            if clock() >= self._next_sweep or _is_full(self._memory):\n",
+        "            if clock() >= self._next_sweep:\n",
+        f"{THROTTLE} bounded",
+    ),
+    "one thread at a time in memory": Mutation(
+        f"{CORE}/windows.py",
+        "        with self._memory_lock:\n            if clock()",
+        "        with self._lock:\n            if clock()",
+        THROTTLE,
+    ),
+    "limit of a window": Mutation(
+        f"{CORE}/memory_store.py",
+        "        if len(window) >= limit:\n",
+        "        if len(window) > limit:\n",
+        THROTTLE,
+    ),
+    "window that slides": Mutation(
+        f"{CORE}/memory_store.py",
+        "        first = bisect_right(times, now - expiry)\n",
+        "        first = 0\n",
+        THROTTLE,
+    ),
+    "what has left the window": Mutation(
+        f"{CORE}/memory_store.py",
+        "            del self.times[:expired]\n",
+        "            pass\n",
+        THROTTLE,
+    ),
+    "keys of which nothing is left": Mutation(
+        f"{CORE}/memory_store.py",
+        "            if not window:\n                del self.events[key]\n",
+        "",
+        f"{THROTTLE} leave",
+    ),
+    "count of all entries": Mutation(
+        f"{CORE}/memory_store.py",
+        "            self.entries -= window.drop_expired(now)\n            if not window",
+        "            window.drop_expired(now)\n            if not window",
+        f"{THROTTLE} count_of",
+    ),
+    "client of a limited route": Mutation(
+        f"{CORE}/rates.py",
+        "core.throttle.count, limit, origin.network)",
+        'core.throttle.count, limit, "")',
+        f"{HOOKS} limited",
+    ),
+    "route of a limit": Mutation(
+        f"{CORE}/rates.py",
+        'Limit(f"route {path}", amount, seconds)',
+        'Limit("route", amount, seconds)',
+        f"{HOOKS} limited",
+    ),
+    "client of a limited form": Mutation(
+        f"{CORE}/routes/doors.py",
+        "lambda: core.throttle.count(limit, origin.network))",
+        'lambda: core.throttle.count(limit, ""))',
+        "gatehouse/tests/test_recovery.py guessed_without_end",
+    ),
+    "limit of registrations": Mutation(
+        f"{CORE}/routes/registration.py",
+        "responses=TOO_MANY, dependencies=[limited(REGISTER)])",
+        "responses=TOO_MANY)",
+        "gatehouse/tests/test_registration.py",
+    ),
+    "limit of links mailed again": Mutation(
+        f"{CORE}/routes/registration.py",
+        "responses=TOO_MANY, dependencies=[limited(RESEND)]",
+        "responses=TOO_MANY",
+        "gatehouse/tests/test_registration.py",
+    ),
+    "limit of forgotten passwords": Mutation(
+        f"{CORE}/routes/recovery.py",
+        "responses=TOO_MANY, dependencies=[limited(FORGOT)]",
+        "responses=TOO_MANY",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "limit of confirmations": Mutation(
+        f"{CORE}/routes/recovery.py",
+        '"/verify-email", status_code=204, responses=_BAD_LINK, dependencies=[limited(ONE_TIME)]',
+        '"/verify-email", status_code=204, responses=_BAD_LINK',
+        "gatehouse/tests/test_recovery.py guessed_without_end",
+    ),
+    "limit of resets": Mutation(
+        f"{CORE}/routes/recovery.py",
+        '"/reset-password", status_code=204, responses=_BAD_LINK, dependencies=[limited(ONE_TIME)]',
+        '"/reset-password", status_code=204, responses=_BAD_LINK',
+        "gatehouse/tests/test_recovery.py guessed_without_end",
+    ),
+    "limit of refreshes": Mutation(
+        f"{CORE}/routes/grants.py",
+        "    refuse_flood(core, origin, REFRESH)\n",
+        "",
+        f"{LOGINS} refresh",
+    ),
+    "limit of log-outs": Mutation(
+        f"{CORE}/routes/sessions.py",
+        "    refuse_flood(core, origin, REFRESH)\n",
+        "",
+        f"{LOGINS} refresh",
+    ),
+    "mails that a change of address sends": Mutation(
+        f"{CORE}/routes/accounts.py",
+        '            if core.throttle.allows_mail("change_email", key, origin.network):\n',
+        "            if True:\n",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "client of a mail": Mutation(
+        f"{CORE}/routes/doors.py",
+        "core.throttle.allows_mail(kind, key, origin.network)",
+        'core.throttle.allows_mail(kind, key, "")',
+        "gatehouse/tests/test_between.py mails",
+    ),
+}

@@ -1,0 +1,712 @@
+"""Sessions: how long they live, who ends them, who hears of it, and what is kept of them."""
+
+from mutations import CORE, Mutation
+
+SESSIONS = "gatehouse/tests/test_sessions.py"
+REFRESH = "gatehouse/tests/test_refresh.py"
+REVOCATION = "gatehouse/tests/test_revocation.py"
+BETWEEN = "gatehouse/tests/test_between.py"
+GROWTH = "gatehouse/tests/test_growth.py"
+DATA = "gatehouse/tests/test_data.py"
+COMMANDS = "gatehouse/tests/test_commands.py"
+LOGIN = "gatehouse/tests/test_login.py"
+
+MUTATIONS = {
+    "end of a session": Mutation(
+        f"{CORE}/sessions.py",
+        "        col(LoginSession.expires_at) > now,\n",
+        "",
+        f"{REFRESH} thirty_days or session",
+    ),
+    "rest of a session": Mutation(
+        f"{CORE}/sessions.py",
+        "        col(LoginSession.last_used_at) > now - idle,\n",
+        "",
+        f"{REFRESH} used or weeks",
+    ),
+    "stamp of a session": Mutation(
+        f"{CORE}/sessions.py",
+        "        col(LoginSession.stamp) == stamp,\n",
+        "",
+        f"{BETWEEN} session",
+    ),
+    "epoch of a session": Mutation(
+        f"{CORE}/sessions.py",
+        "        col(LoginSession.epoch) >= func.coalesce(epoch, 0),\n",
+        "",
+        f"{REVOCATION} everyone",
+    ),
+    "days of a session": Mutation(
+        f"{CORE}/sessions.py",
+        "        expires_at=now + timedelta(days=days),\n",
+        "        expires_at=now + timedelta(days=days + 1),\n",
+        f"{REFRESH} thirty_days",
+    ),
+    "session of the account that acts": Mutation(
+        f"{CORE}/sessions.py",
+        "LoginSession.id == session_id, LoginSession.user_id == user.id, *is_live(idle)",
+        "LoginSession.id == session_id, *is_live(idle)",
+        f"{SESSIONS}",
+    ),
+    "own sessions in the list": Mutation(
+        f"{CORE}/sessions.py",
+        ".where(LoginSession.user_id == user_id, *is_live(idle))",
+        ".where(*is_live(idle))",
+        f"{SESSIONS} list",
+    ),
+    "live sessions in the list": Mutation(
+        f"{CORE}/sessions.py",
+        ".where(LoginSession.user_id == user_id, *is_live(idle))",
+        ".where(LoginSession.user_id == user_id)",
+        f"{SESSIONS} list",
+    ),
+    "ended sessions on the list": Mutation(
+        f"{CORE}/sessions.py",
+        "    end_sessions_on_list(session, ended)\n",
+        "",
+        f"{SESSIONS} log_out",
+    ),
+    "sessions of one account": Mutation(
+        f"{CORE}/sessions.py",
+        "    gone = delete(LoginSession).where(col(LoginSession.user_id) == user_id)\n",
+        "    gone = delete(LoginSession)\n",
+        "gatehouse/tests/test_recovery.py",
+    ),
+    "sessions beyond the most": Mutation(
+        f"{CORE}/routes/grants.py",
+        "        sessions.end_surplus(session, user.id)\n",
+        "",
+        f"{SESSIONS} most",
+    ),
+    "session that is unused longest": Mutation(
+        f"{CORE}/sessions.py",
+        (
+            "        .order_by(col(LoginSession.last_used_at).desc())\n"
+            "        .offset(MOST_SESSIONS)\n"
+        ),
+        "        .order_by(col(LoginSession.last_used_at))\n        .offset(MOST_SESSIONS)\n",
+        f"{SESSIONS} most",
+    ),
+    "surplus of one account": Mutation(
+        f"{CORE}/sessions.py",
+        (
+            "        select(LoginSession.id)\n"
+            "        .where(LoginSession.user_id == user_id)\n"
+            "        .order_by"
+        ),
+        "        select(LoginSession.id)\n        .order_by",
+        f"{SESSIONS} most",
+    ),
+    "session of another account, ended by its id": Mutation(
+        f"{CORE}/routes/sessions.py",
+        "        if login is None or login.user_id != caller.user_id:\n",
+        "        if login is None:\n",
+        f"{SESSIONS} another",
+    ),
+    "session that ends the others": Mutation(
+        f"{CORE}/routes/sessions.py",
+        "            col(LoginSession.id) != caller.session_id,\n",
+        "",
+        f"{SESSIONS} others",
+    ),
+    "others of the account that asks": Mutation(
+        f"{CORE}/routes/sessions.py",
+        "            col(LoginSession.user_id) == caller.user_id,\n",
+        "",
+        f"{SESSIONS} others",
+    ),
+    "live session that ends another": Mutation(
+        f"{CORE}/routes/sessions.py",
+        (
+            "        require_open(core, session, users.lock_user(session, caller.user_id), "
+            "caller)\n"
+            "        login = session.get"
+        ),
+        "        login = session.get",
+        f"{BETWEEN} heard_of",
+    ),
+    "live session that ends all others": Mutation(
+        f"{CORE}/routes/sessions.py",
+        (
+            "        require_open(core, session, users.lock_user(session, caller.user_id), "
+            "caller)\n"
+            "        end_sessions("
+        ),
+        "        end_sessions(",
+        f"{BETWEEN} heard_of",
+    ),
+    "trace of a log-out": Mutation(
+        f"{CORE}/routes/sessions.py",
+        (
+            '        record(session, "logout", acting, user_id=login.user_id, '
+            "session_id=login.id)\n"
+        ),
+        "",
+        f"{SESSIONS} events",
+    ),
+    "trace of an ended session": Mutation(
+        f"{CORE}/routes/sessions.py",
+        (
+            '        record(session, "sessions_ended", origin, user_id=caller.user_id, '
+            "session_id=session_id)\n"
+        ),
+        "",
+        f"{SESSIONS} events",
+    ),
+    "trace of all ended sessions": Mutation(
+        f"{CORE}/routes/sessions.py",
+        '        record(session, "sessions_ended", origin, user_id=caller.user_id)\n',
+        "        pass\n",
+        f"{SESSIONS} events",
+    ),
+    "log-out by an access token that is checked": Mutation(
+        f"{CORE}/routes/sessions.py",
+        "        return core.tokens.read(token).session_id\n",
+        (
+            "        import jwt\n\n"
+            '        claims = jwt.decode(token, options={"verify_signature": False})\n'
+            '        return UUID(claims["sid"])\n'
+        ),
+        f"{SESSIONS} unknown or harms",
+    ),
+    "form of a refresh token": Mutation(
+        f"{CORE}/refresh.py",
+        "    if not _FORM.fullmatch(text):\n        return False\n",
+        "",
+        f"{REFRESH} no_refresh_token",
+    ),
+    "checksum of a refresh token": Mutation(
+        f"{CORE}/refresh.py",
+        '    return f"{zlib.crc32(text[:-8].encode()):08x}" == text[-8:]\n',
+        "    return True\n",
+        f"{REFRESH} no_refresh_token or checksum",
+    ),
+    "random bits of a refresh token": Mutation(
+        f"{CORE}/refresh.py",
+        "    body = PREFIX + secrets.token_urlsafe(32)\n",
+        '    body = PREFIX + secrets.token_urlsafe(8).ljust(43, "A")\n',
+        f"{REFRESH}",
+    ),
+    "digest of a refresh token": Mutation(
+        f"{CORE}/refresh.py",
+        "    return sha256(token.encode()).hexdigest()\n",
+        "    return token\n",
+        f"{REFRESH} lies_nowhere",
+    ),
+    "disabled account that refreshes": Mutation(
+        f"{CORE}/refresh.py",
+        "owner is None or user is None or not user.is_active",
+        "owner is None or user is None",
+        f"{REFRESH} disabled",
+    ),
+    "live session that refreshes": Mutation(
+        f"{CORE}/refresh.py",
+        ".where(LoginSession.id == owner[0], *is_live(idle))",
+        ".where(LoginSession.id == owner[0])",
+        f"{REFRESH} session",
+    ),
+    "window of grace": Mutation(
+        f"{CORE}/refresh.py",
+        "parent.retired_at is None or parent.retired_at <= since or not",
+        "parent.retired_at is None or not",
+        f"{REFRESH} window",
+    ),
+    "window of one generation": Mutation(
+        f"{CORE}/refresh.py",
+        "return successor if child is not None and child.retired_at is None else None",
+        "return successor if child is not None else None",
+        f"{REFRESH} generation",
+    ),
+    "key of a sealed successor": Mutation(
+        f"{CORE}/refresh.py",
+        ".derive(token.encode())",
+        '.derive(b"successor")',
+        f"{REFRESH}",
+    ),
+    "use of a session": Mutation(
+        f"{CORE}/refresh.py",
+        "        login.last_used_at = now\n",
+        "",
+        f"{REFRESH} use",
+    ),
+    "end of a session whose token came back": Mutation(
+        f"{CORE}/routes/grants.py",
+        "        ended = sessions.end_session(session, reused.session_id)\n",
+        "        ended = 1\n",
+        f"{REFRESH} ends",
+    ),
+    "trace of a token that came back": Mutation(
+        f"{CORE}/routes/grants.py",
+        "        if ended:\n            record(",
+        "        if not ended:\n            record(",
+        f"{REFRESH} ends",
+    ),
+    "scopes of the role at a refresh": Mutation(
+        f"{CORE}/routes/grants.py",
+        (
+            "frozenset(login.scope.split()) & frozenset(core.roles.get(user.role, ()))\n"
+        ),
+        "frozenset(login.scope.split())\n",
+        f"{REFRESH} scope",
+    ),
+    "scopes of the login at a refresh": Mutation(
+        f"{CORE}/routes/grants.py",
+        (
+            "frozenset(login.scope.split()) & frozenset(core.roles.get(user.role, ()))\n"
+        ),
+        "frozenset(core.roles.get(user.role, ()))\n",
+        f"{REFRESH} grant or widens",
+    ),
+    "scopes that nothing is left of at a refresh": Mutation(
+        f"{CORE}/routes/grants.py",
+        (
+            "        if asked is not None and not (scopes := scopes & asked):\n"
+            "            raise NothingLeft(user.id, login.id)\n"
+        ),
+        "        scopes = scopes if asked is None else scopes & asked\n",
+        f"{REFRESH} widens",
+    ),
+    "trace of a refresh": Mutation(
+        f"{CORE}/routes/grants.py",
+        '        record(session, "refresh", acting, user_id=user.id, session_id=login.id)\n',
+        "",
+        SESSIONS,
+    ),
+    "trace of a login": Mutation(
+        f"{CORE}/routes/grants.py",
+        '        record(session, "login", acting, user_id=user.id, session_id=opened.id)\n',
+        "",
+        SESSIONS,
+    ),
+    "login that ends in nothing": Mutation(
+        f"{CORE}/routes/grants.py",
+        "        await run_in_threadpool(note_failure, core, origin, key, proved)\n",
+        "",
+        f"{BETWEEN} login",
+    ),
+    "notice of failures before a login": Mutation(
+        f"{CORE}/routes/grants.py",
+        '            tell(session, "login_after_failures", user, origin)\n',
+        "            pass\n",
+        "gatehouse/tests/test_recovery.py failures",
+    ),
+    "scopes asked for at a login": Mutation(
+        f"{CORE}/routes/grants.py",
+        (
+            "        if asked is not None and not (scopes := scopes & asked):\n"
+            "            return None\n"
+        ),
+        "",
+        f"{LOGIN} scope",
+    ),
+    "scope that does not exist": Mutation(
+        f"{CORE}/routes/token.py",
+        "    if not names <= core.scopes.keys():\n",
+        "    if False:\n",
+        f"{LOGIN} does_not_exist",
+    ),
+    "answer that no cache keeps": Mutation(
+        f"{CORE}/routes/token.py",
+        '    response.headers["Pragma"] = "no-cache"\n',
+        "",
+        LOGIN,
+    ),
+    "media type of a form": Mutation(
+        f"{CORE}/routes/forms.py",
+        (
+            'media_type.strip().lower() != "application/x-www-form-urlencoded" or charset not in ('
+        ),
+        "charset not in (",
+        f"{LOGIN} 415",
+    ),
+    "charset of a form": Mutation(
+        f"{CORE}/routes/forms.py",
+        '        "utf-8",\n    ):\n',
+        '        charset,\n    ):\n',
+        f"{LOGIN} 415",
+    ),
+    "parameter that is there twice": Mutation(
+        f"{CORE}/routes/forms.py",
+        "    if len(form) != len(pairs):\n",
+        "    if False:\n",
+        f"{LOGIN} form",
+    ),
+    "text of a form that is no UTF-8": Mutation(
+        f"{CORE}/routes/forms.py",
+        '            errors="strict",\n',
+        '            errors="replace",\n',
+        f"{LOGIN} form",
+    ),
+    "bytes of a form that are not ASCII": Mutation(
+        f"{CORE}/routes/forms.py",
+        '            body.decode("ascii"),\n',
+        '            body.decode("latin-1"),\n',
+        f"{LOGIN} form",
+    ),
+    "most parameters of a form": Mutation(
+        f"{CORE}/routes/forms.py",
+        "            max_num_fields=MAX_FIELDS,\n",
+        "",
+        f"{LOGIN} form",
+    ),
+    "row of an ended session": Mutation(
+        f"{CORE}/stamps.py",
+        '            {"session_id": session_id, "ended_at": ended_at, "position": position}\n',
+        '            {"session_id": UUID(int=0), "ended_at": ended_at, "position": position}\n',
+        f"{SESSIONS} another_process",
+    ),
+    "note of an ended session": Mutation(
+        f"{CORE}/stamps.py",
+        "    _note(session, ended)\n\n\ndef raise_stamp",
+        "\n\ndef raise_stamp",
+        f"{SESSIONS} log_out",
+    ),
+    "row of an ended account": Mutation(
+        f"{CORE}/stamps.py",
+        "            stamp=stamp,\n            excepted_session_id=excepted,\n",
+        "            stamp=0,\n            excepted_session_id=excepted,\n",
+        REVOCATION,
+    ),
+    "exception in the row of an account": Mutation(
+        f"{CORE}/stamps.py",
+        "            excepted_session_id=excepted,\n",
+        "            excepted_session_id=None,\n",
+        REVOCATION,
+    ),
+    "stamp of a deleted account": Mutation(
+        f"{CORE}/stamps.py",
+        "    _put_account(session, user_id, stamp + 1, None)\n",
+        "    _put_account(session, user_id, stamp, None)\n",
+        f"{REVOCATION} deleted",
+    ),
+    "stamp that the database counts": Mutation(
+        f"{CORE}/stamps.py",
+        '    user.stamp = cast("int", col(User.stamp) + 1)\n',
+        "    user.stamp += 1\n",
+        f"{REVOCATION} rises",
+    ),
+    "note of everyone out": Mutation(
+        f"{CORE}/stamps.py",
+        "    _note(session, Ended(epoch=epoch))\n",
+        "",
+        REVOCATION,
+    ),
+    "epoch that rises": Mutation(
+        f"{CORE}/stamps.py",
+        "values(epoch=col(ServiceEpoch.epoch) + 1)",
+        "values(epoch=1)",
+        f"{REVOCATION} everyone",
+    ),
+    "position after the highest": Mutation(
+        f"{CORE}/stamps.py",
+        "max(int(time.time()), last_position(session) + 1)",
+        "int(time.time())",
+        REVOCATION,
+    ),
+    "position that rises after a cleanup": Mutation(
+        f"{CORE}/stamps.py",
+        "max(int(time.time()), last_position(session) + 1)",
+        "last_position(session) + 1",
+        f"{REVOCATION} cleanup",
+    ),
+    "epoch held by a login": Mutation(
+        f"{CORE}/users.py",
+        " or epoch_of(session) != proved.epoch:",
+        ":",
+        f"{REVOCATION} everyone",
+    ),
+    "single sessions on the list": Mutation(
+        f"{CORE}/revocation.py",
+        "if token.session_id in self._sessions or token.epoch < self._epoch:",
+        "if token.epoch < self._epoch:",
+        f"{SESSIONS} log_out",
+    ),
+    "how far the list looks back": Mutation(
+        f"{CORE}/revocation.py",
+        "        self._keep = lifetime + OVERLAP\n",
+        "        self._keep = lifetime\n",
+        REVOCATION,
+    ),
+    "how long the list keeps what ended": Mutation(
+        f"{CORE}/revocation.py",
+        "        limit = time.monotonic() - self._keep\n",
+        "        limit = time.monotonic() - 60\n",
+        f"{REVOCATION} forget",
+    ),
+    "sessions that the list forgets": Mutation(
+        f"{CORE}/revocation.py",
+        "                del self._sessions[session_id]\n",
+        "                pass\n",
+        f"{REVOCATION} forgets",
+    ),
+    "accounts that the list forgets": Mutation(
+        f"{CORE}/revocation.py",
+        "                del self._accounts[user_id]\n",
+        "                pass\n",
+        f"{REVOCATION} forgets",
+    ),
+    "limit of an old list": Mutation(
+        f"{CORE}/revocation.py",
+        (
+            "        if time.monotonic() - self._read_at > self._max_stale:\n"
+            "            raise RevocationStale\n"
+        ),
+        "",
+        f"{REVOCATION} limit or never_read",
+    ),
+    "list that could not be read": Mutation(
+        f"{CORE}/revocation.py",
+        "        else:\n            self._read_at = started\n        finally:\n",
+        "        finally:\n            self._read_at = started\n",
+        f"{REVOCATION} limit or never_read",
+    ),
+    "interval of the list": Mutation(
+        f"{CORE}/revocation.py",
+        "        return time.monotonic() - self._read_at < self._interval\n",
+        "        return time.monotonic() - self._read_at < self._max_stale\n",
+        SESSIONS,
+    ),
+    "one reading for all who wait": Mutation(
+        f"{CORE}/revocation.py",
+        "            if now - self._tried_at < self._interval:\n                return\n",
+        "",
+        REVOCATION,
+    ),
+    "what an older release has ended": Mutation(
+        f"{CORE}/revocation.py",
+        "                            col(EndedSession.position) == 0,\n",
+        "                            col(EndedSession.position) == -1,\n",
+        f"{REVOCATION} older_release",
+    ),
+    "database from a backup": Mutation(
+        f"{CORE}/revocation.py",
+        "                self._seen = None  # another",
+        "                pass  # another",
+        f"{REVOCATION} backup",
+    ),
+    "place that is read before the rows": Mutation(
+        f"{CORE}/revocation.py",
+        "        self._seen = seen\n        self._forget()\n",
+        (
+            "        with self._database.read() as session:\n"
+            "            self._seen, _ = self._place(session)\n"
+            "        self._forget()\n"
+        ),
+        REVOCATION,
+    ),
+    "epoch that the list has heard of": Mutation(
+        f"{CORE}/revocation.py",
+        "self.note([Ended(session_ids=tuple(sessions), epoch=epoch)])",
+        "self.note([Ended(session_ids=tuple(sessions))])",
+        f"{REVOCATION} everyone",
+    ),
+    "epoch that never falls": Mutation(
+        f"{CORE}/revocation.py",
+        "                self._epoch = max(self._epoch, one.epoch)\n",
+        "                self._epoch = one.epoch\n",
+        f"{REVOCATION} everyone",
+    ),
+    "transaction that commits late": Mutation(
+        f"{CORE}/revocation.py",
+        "            return and_(col(table.position) >= _first(self._seen), not_seen)\n",
+        (
+            '            last = int(self._seen.split(":")[1])\n'
+            "            return and_(col(table.position) >= last, not_seen)\n"
+        ),
+        f"{REVOCATION} late",
+        postgresql=True,
+    ),
+    "how long ended sessions are kept": Mutation(
+        f"{CORE}/cleaning.py",
+        "ENDED_KEPT = timedelta(days=2)",
+        "ENDED_KEPT = timedelta(minutes=20)",
+        GROWTH,
+    ),
+    "end of what has ended": Mutation(
+        f"{CORE}/cleaning.py",
+        (
+            "        (EndedSession, EndedSession.session_id, "
+            "col(EndedSession.ended_at) < now - ENDED_KEPT),\n"
+        ),
+        "",
+        GROWTH,
+    ),
+    "end of entries of accounts": Mutation(
+        f"{CORE}/cleaning.py",
+        (
+            "        (EndedAccount, EndedAccount.user_id, "
+            "col(EndedAccount.ended_at) < now - ENDED_KEPT),\n"
+        ),
+        "",
+        GROWTH,
+    ),
+    "end of old events": Mutation(
+        f"{CORE}/cleaning.py",
+        "        (AuditEvent, AuditEvent.id, col(AuditEvent.time) < now - EVENTS_KEPT),\n",
+        "",
+        GROWTH,
+    ),
+    "how long events are kept": Mutation(
+        f"{CORE}/cleaning.py",
+        "EVENTS_KEPT = timedelta(days=365)",
+        "EVENTS_KEPT = timedelta(days=30)",
+        GROWTH,
+    ),
+    "end of addresses in events": Mutation(
+        f"{CORE}/cleaning.py",
+        'yield named, anonymous.values(ip="", network="", user_agent="")',
+        'yield named, anonymous.values(ip="")',
+        GROWTH,
+    ),
+    "end of seals": Mutation(
+        f"{CORE}/cleaning.py",
+        "    yield sealed, opened.values(sealed_successor=None)\n",
+        "",
+        GROWTH,
+    ),
+    "end of links": Mutation(
+        f"{CORE}/cleaning.py",
+        "        (OneTimeToken, OneTimeToken.digest, col(OneTimeToken.expires_at) < now),\n",
+        "",
+        GROWTH,
+    ),
+    "end of registrations": Mutation(
+        f"{CORE}/cleaning.py",
+        (
+            "        (PendingRegistration, PendingRegistration.id, "
+            "col(PendingRegistration.expires_at) < now),\n"
+        ),
+        "",
+        GROWTH,
+    ),
+    "cleaning on the way": Mutation(
+        f"{CORE}/routes/grants.py",
+        "            await run_in_threadpool(_clean, core)\n",
+        "            pass\n",
+        f"{REFRESH} over",
+    ),
+    "printable name of a client": Mutation(
+        f"{CORE}/audit.py",
+        '"".join(c for c in agent if c.isprintable())[:USER_AGENT_LENGTH]',
+        "agent[:USER_AGENT_LENGTH]",
+        SESSIONS,
+    ),
+    "length of a client's name": Mutation(
+        f"{CORE}/audit.py",
+        "if c.isprintable())[:USER_AGENT_LENGTH]",
+        "if c.isprintable())",
+        SESSIONS,
+    ),
+    "row of an event": Mutation(
+        f"{CORE}/audit.py",
+        "    session.add(row)\n",
+        "",
+        SESSIONS,
+    ),
+    "line of an event": Mutation(
+        f"{CORE}/audit.py",
+        '    log.info("%s", event, extra={"fields": fields})\n',
+        "",
+        "gatehouse/tests/test_logs.py",
+    ),
+    "everyone out by a command": Mutation(
+        f"{CORE}/administering.py",
+        "        stamps.raise_epoch(session)\n",
+        "",
+        f"{COMMANDS} everyone",
+    ),
+    "trace of everyone out": Mutation(
+        f"{CORE}/administering.py",
+        '        record(session, "sessions_ended", COMMAND)\n',
+        "",
+        f"{COMMANDS} everyone",
+    ),
+    "one account or everyone": Mutation(
+        f"{CORE}/administering.py",
+        "    if bool(asked.email) == asked.all:\n",
+        "    if False:\n",
+        COMMANDS,
+    ),
+    "sessions of one account by a command": Mutation(
+        f"{CORE}/administering.py",
+        "sessions.end_sessions(session, col(LoginSession.user_id) == user.id)",
+        "sessions.end_sessions(session)",
+        f"{COMMANDS} everyone",
+    ),
+    "trace of ended sessions by a command": Mutation(
+        f"{CORE}/administering.py",
+        '    record(session, "sessions_ended", COMMAND, user_id=user.id)\n',
+        "",
+        f"{COMMANDS}",
+    ),
+    "keys that refer to rows": Mutation(
+        f"{CORE}/database.py",
+        "{'ON' if foreign_keys else 'OFF'}",
+        "OFF",
+        f"{DATA} sqlite or user",
+    ),
+    "values in an error of SQLite": Mutation(
+        f"{CORE}/database.py",
+        "        url,\n        hide_parameters=True,\n",
+        "        url,\n",
+        f"{DATA} shows_no_value",
+    ),
+    "values in an error of PostgreSQL": Mutation(
+        f"{CORE}/database.py",
+        "        _with_limits(url),\n        hide_parameters=True,\n",
+        "        _with_limits(url),\n",
+        f"{DATA} shows_no_value",
+        postgresql=True,
+    ),
+    "readers of a new file": Mutation(
+        f"{CORE}/database.py",
+        "os.O_CREAT | os.O_EXCL, 0o600",
+        "os.O_CREAT | os.O_EXCL, 0o644",
+        f"{DATA} owner",
+    ),
+    "turn of a write": Mutation(
+        f"{CORE}/database.py",
+        '"BEGIN IMMEDIATE" if write else "BEGIN"',
+        '"BEGIN"',
+        f"{DATA} turn",
+    ),
+    "limit of a statement": Mutation(
+        f"{CORE}/database.py",
+        '        limit = f"SET LOCAL statement_timeout = {statement_limit * 1000}"\n',
+        "        pass\n",
+        f"{DATA} limit",
+        postgresql=True,
+    ),
+    "wait for a connection to PostgreSQL": Mutation(
+        f"{CORE}/database.py",
+        '        "connect_timeout": str(CONNECT_WAIT),\n',
+        "",
+        DATA,
+    ),
+    "what is told after a commit": Mutation(
+        f"{CORE}/database.py",
+        "        self.committed(noted)\n",
+        "        pass\n",
+        f"{SESSIONS} log_out",
+    ),
+    "commit before it is told": Mutation(
+        f"{CORE}/database.py",
+        "                yield session\n            noted = dict(session.info)\n",
+        "                yield session\n                self.committed(dict(session.info))\n"
+        "            noted = dict(session.info)\n",
+        REVOCATION,
+    ),
+    "rows of one moment in two pages": Mutation(
+        f"{CORE}/paging.py",
+        "statement.where(place > tuple_(_moment(moment), row_id))",
+        "statement.where(col(table.created_at) > _moment(moment))",
+        "gatehouse/tests/test_administration.py pages",
+    ),
+    "cursor that is none": Mutation(
+        f"{CORE}/paging.py",
+        '    except OverflowError:\n        raise ValueError("use the next value of an earlier page")'
+        " from None\n",
+        "    finally:\n        pass\n",
+        "gatehouse/tests/test_administration.py page",
+    ),
+}
