@@ -320,7 +320,7 @@ MUTATIONS = {
         f"{CORE}/users.py",
         "    if user is not None and user.password_hash == proved.password_hash:\n",
         "    if user is not None:\n",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py better_hash",
     ),
     "failures that a right password forgives": Mutation(
         f"{CORE}/users.py",
@@ -405,19 +405,19 @@ MUTATIONS = {
         f"{CORE}/users.py",
         'if "users:write" not in held or not touched',
         "if not touched",
-        "gatehouse/tests/test_between.py holds",
+        "gatehouse/tests/test_between.py holds or given",
     ),
     "scopes of the role that is given": Mutation(
         f"{CORE}/users.py",
         ' | frozenset(roles.get(role or "", ()))\n',
         "\n",
-        "gatehouse/tests/test_between.py holds",
+        "gatehouse/tests/test_between.py holds or given",
     ),
     "scopes of the role that is taken": Mutation(
         f"{CORE}/users.py",
         "touched = frozenset(roles.get(user.role, ())) | frozenset(",
         "touched = frozenset(",
-        "gatehouse/tests/test_between.py holds",
+        "gatehouse/tests/test_between.py holds or given",
     ),
     "last administrator, disabled": Mutation(
         f"{CORE}/users.py",

@@ -42,7 +42,7 @@ MUTATIONS = {
     "hook that fails in a job": Mutation(
         f"{CORE}/outbox.py",
         "        except Exception:  # of an owner's hook\n",
-        "        except ZeroDivisionError:\n",
+        "        except LookupError:\n",
         f"{JOBS} hook",
     ),
     "task that outlives any error": Mutation(
@@ -143,12 +143,6 @@ MUTATIONS = {
         "    return f\"{words} ({type(error).__name__}{f' {code}' if code else ''})\"",
         "    return f\"{words} ({error}{f' {code}' if code else ''})\"",
         f"{MAILING} words",
-    ),
-    "link of a mail in one piece": Mutation(
-        f"{CORE}/mailing.py",
-        "    plain = text.isascii() and all(len(line) < 900 for line in text.splitlines())\n",
-        "    plain = False\n",
-        f"{MAILING} whole",
     ),
     "mail for the terminal": Mutation(
         f"{CORE}/mailing.py",

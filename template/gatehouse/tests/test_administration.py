@@ -169,6 +169,16 @@ def test_the_last_active_administrator_stays(
     assert admin.patch(path, json=change).status_code == (403 if "role" in change else 200)
 
 
+def test_who_holds_as_much_demotes_no_last_administrator(
+    core: Gatehouse, sign_in: SignIn, create_user: CreateUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(core.roles, "owner", core.roles["admin"])
+    owner, path = sign_in("owner"), f"/users/{create_user(role='admin').id}"
+    assert owner.patch(path, json={"role": "user"}).status_code == 409
+    create_user(role="admin")
+    assert owner.patch(path, json={"role": "user"}).status_code == 200
+
+
 def test_administrators_who_demote_each_other_at_once_leave_one(
     sign_in: SignIn, core: Gatehouse
 ) -> None:

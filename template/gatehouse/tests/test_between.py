@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 import time_machine
 from fastapi import HTTPException
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
@@ -369,6 +370,28 @@ def test_the_session_that_changes_the_password_goes_on_with_its_older_token(
     assert gone.status_code == 400
 
 
+def test_a_better_hash_never_takes_the_place_of_a_new_password(
+    client: TestClient,
+    core: Gatehouse,
+    create_user: CreateUser,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create_user(BOB)
+    weaker = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1, hash_len=16)
+    with locked(core) as (session, user):
+        user.password_hash = weaker.hash(PASSWORD)
+        session.add(user)
+
+    def change() -> None:
+        with locked(core) as (session, user):
+            users.set_password(session, user, passwords.argon2_hasher().hash(NEXT))
+
+    during_hash(core, monkeypatch, change)
+    assert log_in(client).status_code == 400
+    assert log_in(client).status_code == 400
+    assert log_in(client, password=NEXT).status_code == 200
+
+
 def test_a_login_right_after_an_event_works(
     client: TestClient, create_user: CreateUser, mails: Mails
 ) -> None:
@@ -489,6 +512,18 @@ def test_nobody_acts_on_an_account_that_holds_more_than_they_do(
 
 
 @pytest.mark.asvs("10.3.2")
+def test_the_role_that_is_given_counts_and_so_does_what_the_callers_role_has_lost(
+    core: Gatehouse, sign_in: SignIn, create_user: CreateUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(core.roles, "guest", set())
+    monkeypatch.setitem(core.roles, "support", {"users:read", "users:write"})
+    support, path = sign_in("support"), f"/users/{create_user(role='guest').id}"
+    assert support.patch(path, json={"role": "admin"}).status_code == 403
+    assert support.patch(path, json={"is_active": False}).status_code == 200
+    monkeypatch.setitem(core.roles, "support", {"users:read"})  # its token is older
+    assert support.patch(path, json={"is_active": True}).status_code == 403
+
+
 def test_a_token_with_fewer_scopes_acts_with_those(sign_in: SignIn) -> None:
     few = sign_in("admin", scopes=["users:read", "users:write"])
     other = sign_in("user")

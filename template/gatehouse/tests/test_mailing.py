@@ -95,7 +95,9 @@ class Inbox:
         return self.answers.get("data", "250 ok")
 
     async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        return self.answers.get("quit", "221 bye")
+        if self.answers.get("quit") == "":  # no answer: it breaks off
+            server.transport.abort()
+        return self.answers.get("quit") or "221 bye"
 
     def authenticate(
         self, server: Any, session: Any, envelope: Any, mechanism: str, data: LoginPassword
@@ -704,7 +706,7 @@ def test_all_answers_together_have_an_end(monkeypatch: pytest.MonkeyPatch) -> No
     assert time.monotonic() - started < smtp.STEP / 2
 
 
-@pytest.mark.parametrize("answer", ["500 secret", "421 secret"])
+@pytest.mark.parametrize("answer", ["500 secret", "421 secret", ""])
 def test_failed_farewell_does_not_make_a_mail_come_twice(answer: str) -> None:
     inbox = Inbox(quit=answer)
     with serving(inbox) as port:

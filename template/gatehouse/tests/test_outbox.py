@@ -107,6 +107,26 @@ def test_an_errand_of_a_process_that_died_is_done_by_another(
     assert mail["To"] == BOB
 
 
+def test_what_needs_no_mail_is_over_at_once(
+    core: Gatehouse, client: TestClient, mails: Mails
+) -> None:
+    client.post("/auth/forgot-password", json={"email": "nobody@example.com"})
+    assert len(left(core)) == 1
+    assert mails() == []
+    assert left(core) == []
+
+
+def test_what_another_has_done_meanwhile_is_not_done_again(
+    core: Gatehouse, asked: None, mails: Mails
+) -> None:
+    slow = core.outbox._claim()
+    assert slow is not None
+    with time_machine.travel(utc_now() + LEASE + timedelta(seconds=1), tick=False):
+        assert len(mails()) == 1
+    core.outbox._do(slow)
+    assert mails() == []
+
+
 def test_a_mail_is_sent_once_however_many_look_for_it(core: Gatehouse, mails: Mails) -> None:
     with core.database.write() as session:
         for number in range(20):
@@ -131,6 +151,15 @@ def test_asking_twice_in_a_moment_is_one_mail(
 ) -> None:
     client.post("/auth/forgot-password", json={"email": BOB})
     assert len(mails()) == 1
+
+
+def test_a_later_request_of_another_kind_or_address_takes_no_ones_place(
+    client: TestClient, asked: None, create_user: CreateUser, mails: Mails
+) -> None:
+    create_user("new@example.com", verified=False)
+    for path in ("verify-email/resend", "forgot-password"):
+        client.post(f"/auth/{path}", json={"email": "new@example.com"})
+    assert [mail["To"] for mail in mails()] == [BOB, "new@example.com", "new@example.com"]
 
 
 def test_a_hook_that_fails_does_not_hold_the_others_up(

@@ -305,6 +305,18 @@ def test_an_address_that_is_taken_is_not_told_to_the_one_who_asks(
     assert links == ["free@example.com"]
 
 
+def test_who_asks_for_the_same_address_later_takes_no_ones_place(
+    client: TestClient, bob: User, create_user: CreateUser, mails: Mails
+) -> None:
+    create_user("eve@example.com", PASSWORD)
+    for email in (BOB, "eve@example.com"):
+        assert change_email(client, bearer(log_in(client, email))).status_code == 202
+    assert [mail["To"] for mail in mails() if "#token=" in mail.as_string()] == [
+        "new@example.com",
+        "new@example.com",
+    ]
+
+
 def test_an_address_that_was_taken_meanwhile_is_refused_and_nothing_is_lost(
     client: TestClient, bob: User, create_user: CreateUser, mails: Mails
 ) -> None:

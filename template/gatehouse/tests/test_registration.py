@@ -215,7 +215,9 @@ def test_a_weak_password_is_refused_with_the_reason(
     assert mails() == []
 
 
-def test_a_password_must_be_as_long_as_the_settings_say(client: TestClient, core: Gatehouse) -> None:
+def test_a_password_must_be_as_long_as_the_settings_say(
+    client: TestClient, core: Gatehouse
+) -> None:
     least = core.settings.auth_password_min_length
     assert register(client, password=PASSWORD[: least - 1]).status_code == 422
     assert register(client, password=PASSWORD[:least]).status_code == 202
