@@ -241,6 +241,35 @@ def test_a_change_of_address_that_the_mail_server_put_off_is_void_after_a_reset(
         assert session.exec(select(Errand)).all() == []
 
 
+def test_a_change_of_address_that_the_mail_server_put_off_is_void_after_a_later_one(
+    client: TestClient,
+    core: Gatehouse,
+    create_user: CreateUser,
+    mails: Mails,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create_user(BOB, PASSWORD)
+    mine = bearer(log_in(client))
+    send = Mailer.send
+
+    def put_off(self: Mailer, to: str, *rest: Any) -> None:
+        if to == "mistyped@example.com":
+            raise MailNotSent("450")
+        send(self, to, *rest)
+
+    tokens: dict[str, str] = {}
+    with monkeypatch.context() as patch:
+        patch.setattr(Mailer, "send", put_off)
+        for email in ("mistyped@example.com", "new@example.com"):
+            change = {"new_email": email, "current_password": PASSWORD}
+            assert client.post("/auth/change-email", json=change, headers=mine).status_code == 202
+            tokens |= links(mails)
+    with time_machine.travel(utc_now() + timedelta(hours=2), tick=False):
+        assert links(mails) == {}
+        sent = {"token": tokens["new@example.com"]}
+        assert client.post("/auth/verify-email", json=sent).status_code == 204
+
+
 @pytest.mark.parametrize("path", ["/auth/forgot-password", "/auth/verify-email/resend"])
 def test_a_link_that_the_mail_server_put_off_is_not_made_after_an_event(
     client: TestClient,

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 import time_machine
+from sqlalchemy import delete
 from sqlmodel import select
 from starlette.testclient import TestClient
 
@@ -125,6 +126,20 @@ def test_what_another_has_done_meanwhile_is_not_done_again(
         assert len(mails()) == 1
     core.outbox._do(slow)
     assert mails() == []
+
+
+def test_a_job_that_was_dropped_while_its_mail_was_sent_is_no_failure(
+    core: Gatehouse, asked: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    def drop(*_: Any) -> None:
+        with core.database.write() as session:
+            session.execute(delete(Errand))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Mailer, "_deliver", drop)
+        assert core.outbox.do_due() == 1
+    assert "not sent" not in caplog.text
+    assert left(core) == []
 
 
 def test_a_mail_is_sent_once_however_many_look_for_it(core: Gatehouse, mails: Mails) -> None:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from datetime import timedelta
 
+from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, select
 
@@ -132,7 +133,7 @@ class Outbox:
             if letter is not None:
                 self._mailer.send(letter.to, letter.template, letter.values)
                 with self._database.write() as session:
-                    session.delete(session.merge(errand))
+                    session.execute(delete(Errand).where(col(Errand.id) == errand.id))
         except (MailNotSent, SQLAlchemyError) as error:
             reason = str(error) if isinstance(error, MailNotSent) else type(error).__name__
             self._put_off(errand, reason)

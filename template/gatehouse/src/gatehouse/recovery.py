@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from sqlmodel import Session, select
+from sqlalchemy import delete
+from sqlmodel import Session, col, select
 
 from gatehouse import one_time
 from gatehouse.addresses import normalise
@@ -51,8 +52,16 @@ def reset(session: Session, token: str, user_id: UUID, password_hash: str, origi
 
 
 def ask_new_address(session: Session, user: LockedUser, email: str, origin: Origin) -> None:
-    """Leave the mail that proves a new address, and tell the present one."""
+    """Leave the mail that proves a new address, and tell the present one.
+
+    Mail of an earlier change that has not gone out yet never does: it would make a link to the
+    earlier address, and that of this one useless.
+    """
     address, key = normalise(email)
+    waiting = delete(Errand).where(
+        col(Errand.user_id) == user.id, col(Errand.kind) == "change_email"
+    )
+    session.execute(waiting)
     leave(
         session,
         "change_email",
