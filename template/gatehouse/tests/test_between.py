@@ -23,6 +23,7 @@ from starlette.testclient import TestClient
 from gatehouse import User, one_time, passwords, registration, users, utc_now
 from gatehouse.mailing import Mailer, MailNotSent
 from gatehouse.sessions import end_sessions
+from gatehouse.stamps import raise_epoch
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent, Errand, LoginSession, PendingRegistration
 from gatehouse.testing import CreateUser, Mails, SignIn
@@ -119,7 +120,14 @@ VOIDING = [set_password, disable, enable, delete, lambda core: change_role(core,
 
 
 @pytest.mark.asvs("7.4.2")
-@pytest.mark.parametrize("event", [*VOIDING, lambda core: change_role(core, "user")])
+def send_everyone_out(core: Gatehouse) -> None:
+    with core.database.write() as session:
+        raise_epoch(session)
+
+
+@pytest.mark.parametrize(
+    "event", [*VOIDING, lambda core: change_role(core, "user"), send_everyone_out]
+)
 def test_a_login_under_way_gets_nothing_from_before_an_event(
     client: TestClient,
     core: Gatehouse,
@@ -131,6 +139,7 @@ def test_a_login_under_way_gets_nothing_from_before_an_event(
     create_user(BOB, PASSWORD, role="admin")
     during_hash(core, monkeypatch, lambda: event(core))
     assert log_in(client).json()["error"] == "invalid_grant"
+    assert len(events(core, "login_failed")) == 1
     with core.database.read() as session:
         assert session.exec(select(LoginSession)).all() == []
 
@@ -627,6 +636,49 @@ def test_a_link_is_good_for_ten_wrong_passwords(
         assert client.post("/auth/verify-email", json=sent).json()["type"] != "about:blank"
     core.throttle.forget()
     assert client.post("/auth/verify-email", json={"token": token}).status_code == 400
+
+
+def test_a_link_is_looked_at_ten_times_though_many_guess_at_once(
+    client: TestClient, core: Gatehouse, mails: Mails
+) -> None:
+    """The count comes before the hash, and what drops a spent link after it."""
+    register(client, PASSWORD)
+    token = links(mails)[BOB]
+    for _ in range(10):
+        with core.database.write() as session:
+            registration.count_link_password(session, token)
+    with core.database.write() as session, pytest.raises(one_time.BadOneTimeToken):
+        registration.count_link_password(session, token)
+
+
+def test_the_link_of_an_account_that_is_there_asks_for_its_password(
+    client: TestClient, create_user: CreateUser, mails: Mails
+) -> None:
+    create_user(BOB, PASSWORD, verified=False)
+    client.post("/auth/verify-email/resend", json={"email": BOB})
+    sent = {"token": links(mails)[BOB], "password": NEXT}
+    refused = client.post("/auth/verify-email", json=sent)
+    assert (refused.status_code, refused.json()["type"]) == (400, "urn:gatehouse:password")
+    sent["password"] = PASSWORD
+    assert client.post("/auth/verify-email", json=sent).status_code == 204
+
+
+@pytest.mark.parametrize("event", ["proved", "disabled"])
+def test_an_account_that_was_proved_or_disabled_meanwhile_is_not_taken_over(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, mails: Mails, event: str
+) -> None:
+    user = create_user(BOB, verified=False)
+    register(client, PASSWORD)
+    token = links(mails)[BOB]
+    if event == "proved":
+        reset(client, mails)
+    else:
+        disable(core)
+    with core.database.read() as session:
+        before = session.get_one(User, user.id).password_hash
+    assert client.post("/auth/verify-email", json={"token": token}).status_code == 400
+    with core.database.read() as session:
+        assert session.get_one(User, user.id).password_hash == before
 
 
 def test_guesses_at_links_are_throttled_over_all_of_an_address_and_leave_a_trace(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -289,10 +290,22 @@ def test_a_user_is_made_from_standard_input(
     assert PASSWORD not in "".join(capsys.readouterr())
     with core.database.read() as session:
         user = session.exec(select(User)).one()
+        event = session.exec(select(AuditEvent)).one()
+    assert (event.event, event.user_id, event.actor) == ("user_created", user.id, "command")
     assert user.role == role
     assert user.email_verified_at is not None
     # A blank at either end is part of the password.
     assert passwords.argon2_hasher().verify(f" {PASSWORD} ", user.password_hash)
+
+
+def test_a_password_that_is_typed_is_asked_for_twice(
+    run: Run, core: Gatehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = iter([PASSWORD, PASSWORD + "x", PASSWORD, PASSWORD])
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("gatehouse.accounting.sys", terminal)
+    monkeypatch.setattr("gatehouse.accounting.getpass.getpass", lambda _: next(typed))
+    assert [run("user", "create", "bob@example.com") for _ in range(2)] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -433,6 +446,10 @@ def test_sessions_end_for_one_or_for_everyone(
     assert run("user", "end-sessions", "--all") == 0
     assert "Ended 1 sessions" in capsys.readouterr().out
     assert opened() == [401, 401]
+    with core.database.read() as session:
+        events = session.exec(select(AuditEvent).order_by(col(AuditEvent.time))).all()
+    assert [(row.event, row.actor) for row in events] == [("sessions_ended", "command")] * 2
+    assert [row.user_id is None for row in events] == [False, True]
 
 
 def test_cleanup_deletes_all_that_is_over(

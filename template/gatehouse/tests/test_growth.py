@@ -16,14 +16,26 @@ from gatehouse.tables import (
     EndedAccount,
     EndedSession,
     LoginSession,
+    OneTimeToken,
     PendingRegistration,
+    User,
 )
 from gatehouse.testing import SignIn
 
 
 def add_what_ends(core: Gatehouse) -> None:
-    """An ended account, and a registration that may be confirmed for an hour."""
+    """What has ended, and a registration and a link that may be confirmed for an hour."""
     now = utc_now()
+    eve = "eve@example.com"
+    user = User(email=eve, email_key=eve, password_hash="!", role="user")
+    link = OneTimeToken(
+        digest="x",
+        purpose="reset",
+        user_id=user.id,
+        email=eve,
+        expires_at=now + timedelta(hours=1),
+    )
+    ended = EndedSession(session_id=uuid4(), ended_at=now, position=1)
     pending = PendingRegistration(
         email="ann@example.com",
         email_key="ann@example.com",
@@ -35,12 +47,16 @@ def add_what_ends(core: Gatehouse) -> None:
         expires_at=now + timedelta(hours=1),
     )
     with core.database.write() as session:
-        session.add_all((pending, EndedAccount(user_id=uuid4(), stamp=1, ended_at=now)))
+        session.add_all(
+            (user, pending, ended, EndedAccount(user_id=uuid4(), stamp=1, ended_at=now))
+        )
+        session.flush()
+        session.add(link)
 
 
 def left(core: Gatehouse) -> list[str]:
     with core.database.read() as session:
-        tables = (EndedAccount, EndedSession, LoginSession, PendingRegistration)
+        tables = (EndedAccount, EndedSession, LoginSession, OneTimeToken, PendingRegistration)
         return [table.__name__ for table in tables if session.exec(select(table)).first()]
 
 
@@ -49,13 +65,13 @@ def test_cleaning_ends_each_kind_when_its_time_is_over(core: Gatehouse, sign_in:
     sign_in()
     assert clean_some(core.database, core.lives.idle) == 0
     with time_machine.travel(utc_now() + timedelta(hours=2), tick=False):
-        assert clean_some(core.database, core.lives.idle) == 1
-    assert left(core) == ["EndedAccount", "LoginSession"]
+        assert clean_some(core.database, core.lives.idle) == 2
+    assert left(core) == ["EndedAccount", "EndedSession", "LoginSession"]
     with time_machine.travel(utc_now() + timedelta(days=1, hours=1), tick=False):
         assert clean_some(core.database, timedelta(days=9)) == 1  # by age: it was for one day
-    assert left(core) == ["EndedAccount"]
+    assert left(core) == ["EndedAccount", "EndedSession"]
     with time_machine.travel(utc_now() + ENDED_KEPT + timedelta(hours=1), tick=False):
-        assert clean_some(core.database, core.lives.idle) == 1
+        assert clean_some(core.database, core.lives.idle) == 2
     assert left(core) == []
 
 

@@ -14,6 +14,7 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 
 from gatehouse import User, utc_now
+from gatehouse.mailing import Mailer, MailNotSent
 from gatehouse.one_time import PREFIX
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent, Errand, PendingRegistration
@@ -219,7 +220,8 @@ def test_a_password_must_be_as_long_as_the_settings_say(
     client: TestClient, core: Gatehouse
 ) -> None:
     least = core.settings.auth_password_min_length
-    assert register(client, password=PASSWORD[: least - 1]).status_code == 422
+    short = register(client, password=PASSWORD[: least - 1])
+    assert f"at least {least}" in short.json()["errors"][0]["msg"]
     assert register(client, password=PASSWORD[:least]).status_code == 202
 
 
@@ -233,6 +235,29 @@ def test_the_link_is_mailed_again_and_the_one_before_is_good_no_more(
     (second,) = mails()
     assert confirm(client, token_in(first)) == 400
     assert confirm(client, token_in(second)) == 204
+
+
+def test_a_registration_that_is_over_is_not_mailed_again(client: TestClient, mails: Mails) -> None:
+    register(client)
+    assert len(mails()) == 1
+    with time_machine.travel(utc_now() + timedelta(hours=24, seconds=1), tick=False):
+        client.post("/auth/verify-email/resend", json={"email": NEW})
+        assert mails() == []
+
+
+def test_of_several_registrations_the_newest_is_mailed_again(
+    client: TestClient, core: Gatehouse, mails: Mails
+) -> None:
+    for password in (PASSWORD, OTHER):
+        register(client, password=password)
+        assert len(mails()) == 1
+    client.post("/auth/verify-email/resend", json={"email": NEW})
+    (again,) = mails()
+    assert "&purpose=registration" in text_of(again)
+    assert confirm(client, token_in(again)) == 204
+    assert log_in(client, password=OTHER).status_code == 200
+    with core.database.read() as session:  # the others are of no more use
+        assert session.exec(select(PendingRegistration)).all() == []
 
 
 def test_nobody_is_mailed_a_link_who_needs_none(
@@ -270,6 +295,44 @@ def test_a_registration_is_an_audit_event_and_so_is_the_proof(
     assert [row.event for row in events] == ["registered", "email_verified"]
     assert {row.user_id for row in events} == {user.id}
     assert all(row.user_agent for row in events)
+
+
+def test_the_proof_of_an_account_that_is_there_is_an_audit_event(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, mails: Mails
+) -> None:
+    create_user(NEW, verified=False)
+    client.post("/auth/verify-email/resend", json={"email": NEW})
+    assert confirm(client, token_in(mails()[0])) == 204
+    with core.database.read() as session:
+        assert session.exec(select(AuditEvent.event)).all() == ["email_verified"]
+
+
+def test_a_disabled_account_is_no_free_address(
+    client: TestClient, create_user: CreateUser, mails: Mails
+) -> None:
+    create_user(NEW, active=False, verified=False)
+    register(client)
+    (mail,) = mails()
+    assert "#token=" not in mail.as_string()
+
+
+def test_a_registration_whose_mail_waits_is_there_once_and_its_job_keeps_no_hash(
+    client: TestClient, core: Gatehouse, mails: Mails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put_off(*_: object) -> None:
+        raise MailNotSent("450")
+
+    register(client)
+    monkeypatch.setattr(Mailer, "send", put_off)
+    with time_machine.travel(utc_now(), tick=False) as clock:
+        for _ in range(2):
+            assert mails() == []
+            clock.shift(timedelta(minutes=5))
+    with core.database.read() as session:
+        (errand,) = session.exec(select(Errand)).all()
+        (pending,) = session.exec(select(PendingRegistration)).all()
+    assert (errand.attempts, errand.password_hash) == (2, None)
+    assert errand.registration_id == pending.id
 
 
 @pytest.mark.asvs("6.5.2")

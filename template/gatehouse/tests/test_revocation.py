@@ -136,6 +136,8 @@ def test_everyone_out_ends_every_older_token_and_no_newer_one(core: Gatehouse) -
         assert not revocation.ends(token(stamp=0, epoch=epoch))
     with core.database.write() as session:
         assert stamps.epoch_of(session) == stamps.epoch_of(session, lock=True) == 2
+    revocation.note([Ended(session_ids=(uuid4(),))])  # says nothing of the others
+    assert revocation.ends(token(epoch=1))
 
 
 def test_everyone_out_costs_one_number_however_many_they_are(core: Gatehouse) -> None:

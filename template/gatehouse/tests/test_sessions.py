@@ -2,18 +2,20 @@
 
 import time
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import time_machine
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
-from gatehouse import sessions
+from gatehouse import sessions, utc_now
 from gatehouse.audit import COMMAND
+from gatehouse.stamps import raise_epoch
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent, LoginSession, User
 from gatehouse.testing import CreateUser, SignIn
+from gatehouse.users import find_user
 
 PASSWORD = "correct horse battery staple"
 
@@ -88,6 +90,33 @@ def test_the_list_shows_the_own_sessions_alone(client: TestClient, create_user: 
     assert len(client.get("/auth/sessions", headers=bearer(second)).json()) == 1
 
 
+@pytest.mark.parametrize("event", ["stamp", "epoch", "end", "rest"])
+def test_a_session_that_is_over_is_none_though_its_row_is_still_there(
+    client: TestClient, core: Gatehouse, create_user: CreateUser, event: str
+) -> None:
+    """The rows go a moment later than what ends them, or with a cleanup."""
+    create_user("bob@example.com", PASSWORD)
+    tokens, moved = log_in(client), utc_now()
+    with core.database.write() as session:
+        user, login = (
+            find_user(session, "bob@example.com"),
+            session.exec(select(LoginSession)).one(),
+        )
+        if event == "stamp":
+            user.stamp += 1
+        elif event == "epoch":
+            raise_epoch(session)
+            session.info.clear()
+        elif event == "end":
+            login.expires_at = moved
+        else:
+            login.last_used_at = moved - core.lives.idle
+    assert client.get("/auth/sessions", headers=bearer(tokens)).json() == []
+    assert client.get("/users/me", headers=bearer(tokens)).status_code == 401
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert client.post("/auth/token", data=form).json()["error"] == "invalid_grant"
+
+
 @pytest.mark.asvs("10.3.2")
 def test_another_user_s_session_is_like_one_that_is_not_there(
     client: TestClient, sign_in: SignIn
@@ -126,7 +155,12 @@ def test_beyond_the_most_the_session_unused_longest_ends(
 ) -> None:
     monkeypatch.setattr(sessions, "MOST_SESSIONS", 3)
     create_user("bob@example.com", PASSWORD)
+    create_user("eve@example.com", PASSWORD)
+    foreign = [log_in(client, "eve@example.com") for _ in range(3)]
     logins = [log_in(client) for _ in range(5)]
+    assert {
+        client.get("/auth/sessions", headers=bearer(tokens)).status_code for tokens in foreign
+    } == {200}
     opened = [client.get("/auth/sessions", headers=bearer(tokens)).status_code for tokens in logins]
     assert opened == [401, 401, 200, 200, 200]
 
@@ -152,8 +186,8 @@ def test_a_session_that_another_process_ended_is_over_within_the_interval(
     with time_machine.travel(time.time() + 6, tick=False):
         # The monotonic clock stands with the other one while time is moved.
         assert me.get("/auth/sessions").status_code in (200, 401)
-    core.revocation._read_at = float("-inf")
-    core.revocation._tried_at = float("-inf")
+    core.revocation._read_at -= core.revocation._interval
+    core.revocation._tried_at -= core.revocation._interval
     assert me.get("/auth/sessions").status_code == 401
 
 
@@ -173,7 +207,7 @@ def test_events_tell_who_did_what_from_where(
     client: TestClient, core: Gatehouse, create_user: CreateUser
 ) -> None:
     user = create_user("bob@example.com", PASSWORD)
-    client.headers["User-Agent"] = "agent\x07one"
+    client.headers["User-Agent"] = "agent\x07one" + "x" * 300
     client.headers["X-Request-ID"] = "request-1"
     form = {"grant_type": "password", "username": "bob@example.com", "password": "wrong"}
     client.post("/auth/token", data=form)
@@ -183,5 +217,30 @@ def test_events_tell_who_did_what_from_where(
     assert (failed.event, done.event) == ("login_failed", "login")
     assert failed.user_id == done.user_id == user.id
     assert done.session_id is not None
-    assert (done.user_agent, done.request_id) == ("agentone", "request-1")
+    assert done.user_agent == ("agentone" + "x" * 300)[:256]
+    assert done.request_id == "request-1"
     assert COMMAND.ip == ""
+
+
+def test_each_end_of_a_session_is_an_event_of_who_ended_it(
+    client: TestClient, core: Gatehouse, create_user: CreateUser
+) -> None:
+    user = create_user("bob@example.com", PASSWORD)
+    log_in(client), log_in(client)
+    third = log_in(client)
+    rows = client.get("/auth/sessions", headers=bearer(third)).json()
+    other = next(row["id"] for row in rows if not row["current"])
+    client.delete(f"/auth/sessions/{other}", headers=bearer(third))
+    client.delete("/auth/sessions", headers=bearer(third))
+    client.post("/auth/revoke", data={"token": third["refresh_token"]})
+    mine = next(UUID(row["id"]) for row in rows if row["current"])
+    with core.database.read() as session:
+        found = session.exec(select(AuditEvent).order_by(col(AuditEvent.time))).all()[3:]
+    assert [(row.event, row.session_id) for row in found] == [
+        ("sessions_ended", UUID(other)),
+        ("sessions_ended", None),
+        ("logout", mine),
+    ]
+    assert {(row.user_id, row.actor, row.actor_session_id) for row in found} == {
+        (user.id, str(user.id), mine)
+    }
