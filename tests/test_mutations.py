@@ -23,15 +23,22 @@ from mutations import (
     asked,
     between,
     keys,
+    limits,
+    mail,
     operating,
     part_of,
+    passwords,
+    sessions,
     tokens,
     updates,
 )
 from mutations import service as owned
 from rendering import REPOSITORY, git
 
-AREAS = (tokens, keys, application, accounts, between, operating, updates, owned)
+AREAS = (
+    *(tokens, keys, application, accounts, passwords, sessions, limits, mail, between, operating),
+    *(updates, owned),
+)
 MUTATIONS: dict[str, Mutation] = {}
 ARGUED: dict[str, Argued] = {}
 for _area in AREAS:
@@ -43,12 +50,16 @@ OWNERS = [name for name in CHOSEN if MUTATIONS[name].owner]
 CHOSEN_ARGUED = part_of(list(ARGUED), asked())
 
 
-def unchanged() -> list[tuple[str, bool, bool]]:
+def unchanged() -> list[tuple[str, bool, bool, bool]]:
     """The tests as they are run where nothing was removed: whole files, but for the template's."""
     chosen = [MUTATIONS[name] for name in CHOSEN]
-    own = {(found.tests, True, True) for found in chosen if found.of_template}
-    core = {(found.tests.split()[0], True, False) for found in chosen if not found.of_template}
-    owners = {(MUTATIONS[name].owners_tests.split()[0], False, False) for name in OWNERS}
+    own = {(found.tests, True, True, False) for found in chosen if found.of_template}
+    core = {
+        (found.tests.split()[0], True, False, found.postgresql)
+        for found in chosen
+        if not found.of_template
+    }
+    owners = {(MUTATIONS[name].owners_tests.split()[0], False, False, False) for name in OWNERS}
     return sorted(own | core | owners)
 
 
@@ -96,7 +107,7 @@ def without(copies: Copies, mutation: Mutation) -> Iterator[None]:
 
 
 def run_tests(
-    copies: Copies, tests: str, *, thorough: bool, of_template: bool
+    copies: Copies, tests: str, *, thorough: bool, of_template: bool, postgresql: bool = False
 ) -> subprocess.CompletedProcess[str]:
     folder = copies(of_template)
     own = ("template/gatehouse/src",) if of_template else ("gatehouse/src", "src")
@@ -104,6 +115,8 @@ def run_tests(
     options = ["-k", selection[0]] if selection else []
     if thorough and not of_template:
         options += ["-o", "gatehouse_thorough=true"]
+    if postgresql:
+        options += ["-o", "gatehouse_database=postgresql"]
     return subprocess.run(
         [*(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"), file, *options],
         cwd=folder,
@@ -120,11 +133,13 @@ def is_red(done: subprocess.CompletedProcess[str]) -> None:
     assert not BROKEN.search(done.stdout), done.stdout
 
 
-@pytest.mark.parametrize(("tests", "thorough", "of_template"), unchanged())
+@pytest.mark.parametrize(("tests", "thorough", "of_template", "postgresql"), unchanged())
 def test_unchanged_the_tests_are_green(
-    copies: Copies, tests: str, thorough: bool, of_template: bool
+    copies: Copies, tests: str, thorough: bool, of_template: bool, postgresql: bool
 ) -> None:
-    done = run_tests(copies, tests, thorough=thorough, of_template=of_template)
+    done = run_tests(
+        copies, tests, thorough=thorough, of_template=of_template, postgresql=postgresql
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -133,8 +148,14 @@ def test_without_it_a_test_is_red(copies: Copies, record_property: Count, name: 
     record_property("removed", "core")
     mutation = MUTATIONS[name]
     with without(copies, mutation):
-        of_template = mutation.of_template
-        is_red(run_tests(copies, mutation.tests, thorough=True, of_template=of_template))
+        done = run_tests(
+            copies,
+            mutation.tests,
+            thorough=True,
+            of_template=mutation.of_template,
+            postgresql=mutation.postgresql,
+        )
+    is_red(done)
 
 
 @pytest.mark.parametrize("name", OWNERS)
@@ -158,7 +179,13 @@ def test_what_is_argued_is_made_up_for(copies: Copies, record_property: Count, n
     assert (made_up.file, argued.line in made_up.old) == (argued.made_up_in, True)
     with without(copies, argued.removal):
         removal = argued.removal
-        done = run_tests(copies, removal.tests, thorough=True, of_template=removal.of_template)
+        done = run_tests(
+            copies,
+            removal.tests,
+            thorough=True,
+            of_template=removal.of_template,
+            postgresql=removal.postgresql,
+        )
         assert done.returncode == 0, f"a test sees it after all: move it.\n{done.stdout}"
 
 

@@ -1,6 +1,6 @@
 """Accounts: passwords, sessions, links, mail, limits and what lies between them."""
 
-from mutations import CORE, Mutation
+from mutations import CORE, Argued, Mutation
 
 MUTATIONS = {
     "failures of an address": Mutation(
@@ -429,7 +429,7 @@ MUTATIONS = {
         f"{CORE}/users.py",
         "        require_another_administrator(session, user)\n    user.role = role\n",
         "        pass\n    user.role = role\n",
-        "gatehouse/tests/test_administration.py last",
+        "gatehouse/tests/test_administration.py holds_as_much",
     ),
     "last administrator, deleted": Mutation(
         f"{CORE}/users.py",
@@ -490,7 +490,7 @@ MUTATIONS = {
         f"{CORE}/one_time.py",
         "            col(OneTimeToken.expires_at) > utc_now(),\n        )\n        .returning",
         "        )\n        .returning",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py hashed",
     ),
     "purpose of a link, when it is used": Mutation(
         f"{CORE}/one_time.py",
@@ -499,23 +499,23 @@ MUTATIONS = {
             "            col(OneTimeToken.stamp) == user.stamp,\n"
         ),
         "            col(OneTimeToken.stamp) == user.stamp,\n",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py purpose",
     ),
     "use of a link": Mutation(
         f"{CORE}/one_time.py",
         "        delete(OneTimeToken)\n        .where(\n",
         (
-            "        __import__(\"sqlalchemy\").update(OneTimeToken)\n"
+            '        __import__("sqlalchemy").update(OneTimeToken)\n'
             "        .values(wrong_passwords=0)\n"
             "        .where(\n"
         ),
-        "gatehouse/tests/test_registration.py once",
+        "gatehouse/tests/test_recovery.py purpose",
     ),
     "disabled account of a link": Mutation(
         f"{CORE}/one_time.py",
         "    if row is None or not user.is_active:\n",
         "    if row is None:\n",
-        "gatehouse/tests/test_recovery.py disabled",
+        "gatehouse/tests/test_recovery.py purpose",
     ),
     "disabled account that is mailed a link": Mutation(
         f"{CORE}/recovery.py",
@@ -567,12 +567,6 @@ MUTATIONS = {
         "    if (other := session.exec(taken).one_or_none()) is not None:\n",
         "    if (other := session.exec(taken).one_or_none()) is not None and False:\n",
         "gatehouse/tests/test_recovery.py taken",
-    ),
-    "earlier change of address that waits": Mutation(
-        f"{CORE}/recovery.py",
-        "    if is_superseded(session, errand):\n        return None\n    taken",
-        "    taken",
-        "gatehouse/tests/test_recovery.py",
     ),
     "notice to the old address": Mutation(
         f"{CORE}/registration.py",
@@ -648,7 +642,10 @@ MUTATIONS = {
     ),
     "registration that is over, mailed again": Mutation(
         f"{CORE}/registration.py",
-        "            col(PendingRegistration.expires_at) > utc_now(),\n        )\n        .order_by",
+        (
+            "            col(PendingRegistration.expires_at) > utc_now(),\n"
+            "        )\n        .order_by"
+        ),
         "        )\n        .order_by",
         "gatehouse/tests/test_registration.py",
     ),
@@ -696,25 +693,25 @@ MUTATIONS = {
         f"{CORE}/registration.py",
         "            col(table.wrong_passwords) < MOST_WRONG_PASSWORDS,\n",
         "",
-        "gatehouse/tests/test_between.py link",
+        "gatehouse/tests/test_between.py ten_times",
     ),
     "password of an unproved account's link": Mutation(
         f"{CORE}/registration.py",
         "    return LinkPassword(user.email_key, user.password_hash)\n",
         "    return None\n",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py there_asks",
     ),
     "account that a registration takes over, disabled": Mutation(
         f"{CORE}/registration.py",
         "    return user.is_active and user.email_verified_at is None and",
         "    return user.email_verified_at is None and",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py proved_or_disabled",
     ),
     "account that a registration takes over, proved": Mutation(
         f"{CORE}/registration.py",
         "    return user.is_active and user.email_verified_at is None and",
         "    return user.is_active and",
-        "gatehouse/tests/test_registration.py",
+        "gatehouse/tests/test_between.py proved_or_disabled",
     ),
     "account that a registration takes over, of a look-alike": Mutation(
         f"{CORE}/registration.py",
@@ -722,16 +719,9 @@ MUTATIONS = {
         "\n",
         "gatehouse/tests/test_between.py look_alike",
     ),
-    "registration that is used": Mutation(
-        f"{CORE}/registration.py",
-        "    if not session.execute(used).rowcount:  # type: ignore[attr-defined]\n",
-        "    if False:\n",
-        "gatehouse/tests/test_between.py at_once",
-        postgresql=True,
-    ),
     "order of an address's registrations": Mutation(
         f"{CORE}/registration.py",
-        "    session.exec(of_address.order_by(col(PendingRegistration.id)).with_for_update()).all()\n",
+        ".order_by(col(PendingRegistration.id)).with_for_update()",
         "",
         "gatehouse/tests/test_between.py at_once",
         postgresql=True,
@@ -742,10 +732,7 @@ MUTATIONS = {
             "        delete(PendingRegistration).where("
             "col(PendingRegistration.email_key) == found.email_key)\n"
         ),
-        (
-            "        delete(PendingRegistration).where("
-            "col(PendingRegistration.id) == found.id)\n"
-        ),
+        ("        delete(PendingRegistration).where(col(PendingRegistration.id) == found.id)\n"),
         "gatehouse/tests/test_registration.py",
     ),
     "role of who registers": Mutation(
@@ -921,12 +908,6 @@ MUTATIONS = {
         "        if not only_look:\n",
         "gatehouse/tests/test_importing.py",
     ),
-    "file of which all or nothing is imported": Mutation(
-        f"{CORE}/importing.py",
-        "    only_look = bool(refused) or asked.dry_run\n",
-        "    only_look = asked.dry_run\n",
-        "gatehouse/tests/test_importing.py refuse",
-    ),
     "look at a file that writes nothing": Mutation(
         f"{CORE}/importing.py",
         "    only_look = bool(refused) or asked.dry_run\n",
@@ -1035,17 +1016,11 @@ MUTATIONS = {
         "raise BadRow(f\"its email {found.get('email')} is no e-mail address\") from None",
         "gatehouse/tests/test_importing.py bad_row",
     ),
-    "length of an address": Mutation(
-        f"{CORE}/addresses.py",
-        "    if len(address) > MAX_LENGTH:\n",
-        "    if False:\n",
-        "gatehouse/tests/test_addresses.py",
-    ),
     "compatibility forms of an address": Mutation(
         f"{CORE}/addresses.py",
         'unicodedata.normalize("NFKC", address.strip())',
         "address.strip()",
-        "gatehouse/tests/test_login.py spelling",
+        "gatehouse/tests/test_addresses.py spellings",
     ),
     "letter case of an address": Mutation(
         f"{CORE}/addresses.py",
@@ -1057,13 +1032,13 @@ MUTATIONS = {
         f"{CORE}/addresses.py",
         "found.local_part.casefold()",
         "found.local_part.lower()",
-        "gatehouse/tests/test_addresses.py",
+        "gatehouse/tests/test_addresses.py spellings",
     ),
     "domain of an address in ASCII": Mutation(
         f"{CORE}/addresses.py",
         "(found.ascii_domain or found.domain).lower()",
         "found.domain.lower()",
-        "gatehouse/tests/test_login.py spelling",
+        "gatehouse/tests/test_addresses.py spellings",
     ),
     "character that cannot be seen": Mutation(
         f"{CORE}/addresses.py",
@@ -1081,9 +1056,139 @@ MUTATIONS = {
         f"{CORE}/addresses.py",
         (
             "        return f\"no address {sha256(text.encode('utf-8', 'surrogatepass'))"
-            ".hexdigest()}\"\n"
+            '.hexdigest()}"\n'
         ),
         "        return text\n",
-        "gatehouse/tests/test_login.py",
+        "gatehouse/tests/test_addresses.py every_database",
+    ),
+    "earlier change of address, when a later one is asked for": Mutation(
+        f"{CORE}/recovery.py",
+        "    session.execute(waiting)\n",
+        "",
+        "gatehouse/tests/test_between.py later_one",
+    ),
+    "address that was taken meanwhile": Mutation(
+        f"{CORE}/routes/recovery.py",
+        "    except (BadOneTimeToken, IntegrityError, BadAddress):\n",
+        "    except (BadOneTimeToken, BadAddress):\n",
+        "gatehouse/tests/test_recovery.py meanwhile",
+    ),
+    "text that the grammar of addresses refuses": Mutation(
+        f"{CORE}/addresses.py",
+        '        raise BadAddress("this is not an e-mail address") from None\n',
+        "        return address, address\n",
+        "gatehouse/tests/test_addresses.py none_for_anybody",
+    ),
+}
+
+ARGUED = {
+    "earlier change of address that waits": Argued(
+        Mutation(
+            f"{CORE}/recovery.py",
+            "    if is_superseded(session, errand):\n        return None\n    taken",
+            "    taken",
+            "gatehouse/tests/test_recovery.py",
+        ),
+        f"{CORE}/recovery.py",
+        "    session.execute(waiting)\n",
+        "earlier change of address, when a later one is asked for",
+    ),
+    "registration that was used meanwhile": Argued(
+        Mutation(
+            f"{CORE}/registration.py",
+            "    if not session.execute(used).rowcount:  # type: ignore[attr-defined]\n",
+            "    session.execute(used)\n    if False:\n",
+            "gatehouse/tests/test_between.py at_once",
+            postgresql=True,
+        ),
+        f"{CORE}/routes/recovery.py",
+        "except (BadOneTimeToken, IntegrityError, BadAddress):",
+        "address that was taken meanwhile",
+    ),
+    "all or nothing of a file": Argued(
+        Mutation(
+            f"{CORE}/importing.py",
+            "    only_look = bool(refused) or asked.dry_run\n",
+            "    only_look = asked.dry_run\n",
+            "gatehouse/tests/test_importing.py refuse",
+        ),
+        f"{CORE}/importing.py",
+        "        if not refused and not only_look:\n",
+        "file of which no row is refused",
+    ),
+    "length of an address": Argued(
+        Mutation(
+            f"{CORE}/addresses.py",
+            "    if len(address) > MAX_LENGTH:\n",
+            "    if False:\n",
+            "gatehouse/tests/test_addresses.py",
+        ),
+        f"{CORE}/addresses.py",
+        'raise BadAddress("this is not an e-mail address") from None',
+        "text that the grammar of addresses refuses",
+    ),
+    "end of a link, when it is looked at first": Argued(
+        Mutation(
+            f"{CORE}/one_time.py",
+            (
+                "            col(OneTimeToken.expires_at) > utc_now(),\n"
+                "            col(OneTimeToken.stamp) == col(User.stamp),\n"
+            ),
+            "            col(OneTimeToken.stamp) == col(User.stamp),\n",
+            "gatehouse/tests/test_recovery.py",
+        ),
+        f"{CORE}/one_time.py",
+        "            col(OneTimeToken.expires_at) > utc_now(),\n        )\n        .returning",
+        "end of a link, when it is used",
+    ),
+    "purpose of a link, when it is looked at first": Argued(
+        Mutation(
+            f"{CORE}/one_time.py",
+            (
+                "            col(OneTimeToken.purpose).in_(purposes),\n"
+                "            col(OneTimeToken.expires_at) > utc_now(),\n"
+            ),
+            "            col(OneTimeToken.expires_at) > utc_now(),\n",
+            "gatehouse/tests/test_recovery.py",
+        ),
+        f"{CORE}/one_time.py",
+        (
+            "            col(OneTimeToken.purpose).in_(purposes),\n"
+            "            col(OneTimeToken.stamp) == user.stamp,\n"
+        ),
+        "purpose of a link, when it is used",
+    ),
+    "stamp of a link, when it is looked at first": Argued(
+        Mutation(
+            f"{CORE}/one_time.py",
+            "            col(OneTimeToken.stamp) == col(User.stamp),\n",
+            "",
+            "gatehouse/tests/test_between.py link",
+        ),
+        f"{CORE}/one_time.py",
+        "            col(OneTimeToken.stamp) == user.stamp,\n",
+        "stamp of a link, in the transaction that acts",
+    ),
+    "disabled account of a link, when it is looked at first": Argued(
+        Mutation(
+            f"{CORE}/one_time.py",
+            "            col(User.is_active).is_(True),\n",
+            "",
+            "gatehouse/tests/test_recovery.py disabled",
+        ),
+        f"{CORE}/one_time.py",
+        "    if row is None or not user.is_active:\n",
+        "disabled account of a link",
+    ),
+    "other links of an address that is proved": Argued(
+        Mutation(
+            f"{CORE}/registration.py",
+            '        one_time.retire(session, user.id, "verify")\n',
+            "",
+            "gatehouse/tests/test_registration.py",
+        ),
+        f"{CORE}/one_time.py",
+        "    retire(session, user.id, purpose)\n",
+        "retirement of an older link",
     ),
 }

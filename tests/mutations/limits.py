@@ -88,10 +88,7 @@ MUTATIONS = {
     ),
     "account of right logins": Mutation(
         f"{CORE}/throttle.py",
-        (
-            "        right = _key(LOGIN_RIGHT, account, network)\n\n"
-            "        def succeed"
-        ),
+        ("        right = _key(LOGIN_RIGHT, account, network)\n\n        def succeed"),
         "        right = _key(LOGIN_RIGHT, network)\n\n        def succeed",
         f"{THROTTLE} sixty or office",
     ),
@@ -153,7 +150,7 @@ MUTATIONS = {
         f"{CORE}/throttle.py",
         "Throttled(min(max(left, 1), limit.seconds), first)",
         "Throttled(left, first)",
-        THROTTLE,
+        f"{THROTTLE} set_back",
     ),
     "count in memory while the store is lost": Mutation(
         f"{CORE}/windows.py",
@@ -167,12 +164,6 @@ MUTATIONS = {
         "",
         f"{THROTTLE} lost or five_seconds",
     ),
-    "one call that waits for a lost store": Mutation(
-        f"{CORE}/windows.py",
-        "            if self._lost:\n                self._next_try",
-        "            if False:\n                self._next_try",
-        f"{THROTTLE} five_seconds or holds_nobody",
-    ),
     "text of the store's error": Mutation(
         f"{CORE}/windows.py",
         "            name = type(error).__name__\n",
@@ -181,8 +172,8 @@ MUTATIONS = {
     ),
     "patience with the store": Mutation(
         f"{CORE}/windows.py",
-        "        socket_timeout=STORE_PATIENCE,\n",
-        "",
+        "STORE_PATIENCE = 0.5",
+        "STORE_PATIENCE = 8.0",
         f"{THROTTLE} silent",
     ),
     "services that share a store": Mutation(
@@ -203,12 +194,6 @@ MUTATIONS = {
         "",
         f"{THROTTLE} bounded",
     ),
-    "room in a full memory": Mutation(
-        f"{CORE}/windows.py",
-        "MEMORY_KEYS * 9 // 10, MEMORY_ENTRIES * 9 // 10",
-        "MEMORY_KEYS, MEMORY_ENTRIES",
-        f"{THROTTLE} full or bounded",
-    ),
     "sweep of a full memory": Mutation(
         f"{CORE}/windows.py",
         "            if clock() >= self._next_sweep or _is_full(self._memory):\n",
@@ -218,8 +203,8 @@ MUTATIONS = {
     "one thread at a time in memory": Mutation(
         f"{CORE}/windows.py",
         "        with self._memory_lock:\n            if clock()",
-        "        with self._lock:\n            if clock()",
-        THROTTLE,
+        "        if True:\n            if clock()",
+        f"{THROTTLE} at_once",
     ),
     "limit of a window": Mutation(
         f"{CORE}/memory_store.py",
@@ -273,19 +258,19 @@ MUTATIONS = {
         f"{CORE}/routes/registration.py",
         "responses=TOO_MANY, dependencies=[limited(REGISTER)])",
         "responses=TOO_MANY)",
-        "gatehouse/tests/test_registration.py",
+        f"{LOGINS} each_form",
     ),
     "limit of links mailed again": Mutation(
         f"{CORE}/routes/registration.py",
         "responses=TOO_MANY, dependencies=[limited(RESEND)]",
         "responses=TOO_MANY",
-        "gatehouse/tests/test_registration.py",
+        f"{LOGINS} each_form",
     ),
     "limit of forgotten passwords": Mutation(
         f"{CORE}/routes/recovery.py",
         "responses=TOO_MANY, dependencies=[limited(FORGOT)]",
         "responses=TOO_MANY",
-        "gatehouse/tests/test_recovery.py",
+        f"{LOGINS} each_form",
     ),
     "limit of confirmations": Mutation(
         f"{CORE}/routes/recovery.py",
@@ -315,12 +300,12 @@ MUTATIONS = {
         f"{CORE}/routes/accounts.py",
         '            if core.throttle.allows_mail("change_email", key, origin.network):\n',
         "            if True:\n",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py five_changes",
     ),
     "client of a mail": Mutation(
         f"{CORE}/routes/doors.py",
         "core.throttle.allows_mail(kind, key, origin.network)",
         'core.throttle.allows_mail(kind, key, "")',
-        "gatehouse/tests/test_between.py mails",
+        f"{LOGINS} stranger",
     ),
 }

@@ -20,11 +20,8 @@ MUTATIONS = {
     ),
     "end of a job whose mail was sent": Mutation(
         f"{CORE}/outbox.py",
-        (
-            "                with self._database.write() as session:\n"
-            "                    session.delete(session.merge(errand))\n"
-        ),
-        "",
+        "                    session.execute(delete(Errand).where(col(Errand.id) == errand.id))\n",
+        "                    pass\n",
         JOBS,
     ),
     "end of a job that is a day old": Mutation(
@@ -194,14 +191,8 @@ MUTATIONS = {
     ),
     "who vouches for a certificate": Mutation(
         f"{CORE}/smtp.py",
-        (
-            '    if parts.scheme == "smtps":\n'
-            "        context = ssl.create_default_context()\n"
-        ),
-        (
-            '    if parts.scheme == "smtps":\n'
-            "        context = ssl._create_unverified_context()\n"
-        ),
+        ('    if parts.scheme == "smtps":\n        context = ssl.create_default_context()\n'),
+        ('    if parts.scheme == "smtps":\n        context = ssl._create_unverified_context()\n'),
         f"{MAILING} certificate or smtps",
     ),
     "certificate of STARTTLS": Mutation(

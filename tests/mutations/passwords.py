@@ -1,6 +1,6 @@
 """Passwords: which are good, how they are hashed and checked, and what a wrong one leaves."""
 
-from mutations import CORE, Mutation
+from mutations import CORE, Argued, Mutation
 
 POLICY = "gatehouse/tests/test_password_policy.py"
 HASHES = "gatehouse/tests/test_passwords.py"
@@ -192,7 +192,7 @@ MUTATIONS = {
         f"{CORE}/password_policy.py",
         'for text in (email, *email.rpartition("@")[::2], service_name):',
         "for text in (email, service_name):",
-        f"{POLICY} address",
+        f"{POLICY} initials",
     ),
     "digits after the address": Mutation(
         f"{CORE}/password_policy.py",
@@ -306,7 +306,7 @@ MUTATIONS = {
             "key, origin.network))\n"
         ),
         "",
-        "gatehouse/tests/test_throttled_logins.py",
+        "gatehouse/tests/test_throttled_logins.py sixty",
     ),
     "limit of right logins": Mutation(
         f"{CORE}/proving.py",
@@ -362,7 +362,7 @@ MUTATIONS = {
             "        with core.database.write() as session:\n"
             "            registration.count"
         ),
-        f"{BETWEEN} link",
+        f"{BETWEEN} guesses_at_links",
     ),
     "count of a link's password before its hash": Mutation(
         f"{CORE}/proving.py",
@@ -374,7 +374,7 @@ MUTATIONS = {
         f"{CORE}/proving.py",
         '        record(session, "login_failed", origin)\n',
         "",
-        f"{BETWEEN} link",
+        f"{BETWEEN} guesses_at_links",
     ),
     "one row for a flood": Mutation(
         f"{CORE}/proving.py",
@@ -443,5 +443,19 @@ MUTATIONS = {
         ),
         "_read_password()",
         "gatehouse/tests/test_commands.py user",
+    ),
+}
+
+ARGUED = {
+    "length of a password before it is read": Argued(
+        Mutation(
+            f"{CORE}/password_policy.py",
+            "    if len(password) > 4 * MAX_LENGTH:",
+            "    if False:",
+            POLICY,
+        ),
+        f"{CORE}/password_policy.py",
+        "    if len(normal) > MAX_LENGTH:\n        raise too_long\n",
+        "longest password",
     ),
 }

@@ -1,6 +1,6 @@
 """Sessions: how long they live, who ends them, who hears of it, and what is kept of them."""
 
-from mutations import CORE, Mutation
+from mutations import CORE, Argued, Mutation
 
 SESSIONS = "gatehouse/tests/test_sessions.py"
 REFRESH = "gatehouse/tests/test_refresh.py"
@@ -28,25 +28,19 @@ MUTATIONS = {
         f"{CORE}/sessions.py",
         "        col(LoginSession.stamp) == stamp,\n",
         "",
-        f"{BETWEEN} session",
+        f"{SESSIONS} still_there",
     ),
     "epoch of a session": Mutation(
         f"{CORE}/sessions.py",
         "        col(LoginSession.epoch) >= func.coalesce(epoch, 0),\n",
         "",
-        f"{REVOCATION} everyone",
+        f"{SESSIONS} still_there",
     ),
     "days of a session": Mutation(
         f"{CORE}/sessions.py",
         "        expires_at=now + timedelta(days=days),\n",
         "        expires_at=now + timedelta(days=days + 1),\n",
         f"{REFRESH} thirty_days",
-    ),
-    "session of the account that acts": Mutation(
-        f"{CORE}/sessions.py",
-        "LoginSession.id == session_id, LoginSession.user_id == user.id, *is_live(idle)",
-        "LoginSession.id == session_id, *is_live(idle)",
-        f"{SESSIONS}",
     ),
     "own sessions in the list": Mutation(
         f"{CORE}/sessions.py",
@@ -58,7 +52,7 @@ MUTATIONS = {
         f"{CORE}/sessions.py",
         ".where(LoginSession.user_id == user_id, *is_live(idle))",
         ".where(LoginSession.user_id == user_id)",
-        f"{SESSIONS} list",
+        f"{SESSIONS} still_there",
     ),
     "ended sessions on the list": Mutation(
         f"{CORE}/sessions.py",
@@ -70,7 +64,7 @@ MUTATIONS = {
         f"{CORE}/sessions.py",
         "    gone = delete(LoginSession).where(col(LoginSession.user_id) == user_id)\n",
         "    gone = delete(LoginSession)\n",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py opens_none",
     ),
     "sessions beyond the most": Mutation(
         f"{CORE}/routes/grants.py",
@@ -137,12 +131,9 @@ MUTATIONS = {
     ),
     "trace of a log-out": Mutation(
         f"{CORE}/routes/sessions.py",
-        (
-            '        record(session, "logout", acting, user_id=login.user_id, '
-            "session_id=login.id)\n"
-        ),
+        ('        record(session, "logout", acting, user_id=login.user_id, session_id=login.id)\n'),
         "",
-        f"{SESSIONS} events",
+        f"{SESSIONS} each_end",
     ),
     "trace of an ended session": Mutation(
         f"{CORE}/routes/sessions.py",
@@ -151,13 +142,13 @@ MUTATIONS = {
             "session_id=session_id)\n"
         ),
         "",
-        f"{SESSIONS} events",
+        f"{SESSIONS} each_end",
     ),
     "trace of all ended sessions": Mutation(
         f"{CORE}/routes/sessions.py",
         '        record(session, "sessions_ended", origin, user_id=caller.user_id)\n',
         "        pass\n",
-        f"{SESSIONS} events",
+        f"{SESSIONS} each_end",
     ),
     "log-out by an access token that is checked": Mutation(
         f"{CORE}/routes/sessions.py",
@@ -168,18 +159,6 @@ MUTATIONS = {
             '        return UUID(claims["sid"])\n'
         ),
         f"{SESSIONS} unknown or harms",
-    ),
-    "form of a refresh token": Mutation(
-        f"{CORE}/refresh.py",
-        "    if not _FORM.fullmatch(text):\n        return False\n",
-        "",
-        f"{REFRESH} no_refresh_token",
-    ),
-    "checksum of a refresh token": Mutation(
-        f"{CORE}/refresh.py",
-        '    return f"{zlib.crc32(text[:-8].encode()):08x}" == text[-8:]\n',
-        "    return True\n",
-        f"{REFRESH} no_refresh_token or checksum",
     ),
     "random bits of a refresh token": Mutation(
         f"{CORE}/refresh.py",
@@ -243,17 +222,13 @@ MUTATIONS = {
     ),
     "scopes of the role at a refresh": Mutation(
         f"{CORE}/routes/grants.py",
-        (
-            "frozenset(login.scope.split()) & frozenset(core.roles.get(user.role, ()))\n"
-        ),
+        ("frozenset(login.scope.split()) & frozenset(core.roles.get(user.role, ()))\n"),
         "frozenset(login.scope.split())\n",
         f"{REFRESH} scope",
     ),
     "scopes of the login at a refresh": Mutation(
         f"{CORE}/routes/grants.py",
-        (
-            "frozenset(login.scope.split()) & frozenset(core.roles.get(user.role, ()))\n"
-        ),
+        ("frozenset(login.scope.split()) & frozenset(core.roles.get(user.role, ()))\n"),
         "frozenset(core.roles.get(user.role, ()))\n",
         f"{REFRESH} grant or widens",
     ),
@@ -270,7 +245,7 @@ MUTATIONS = {
         f"{CORE}/routes/grants.py",
         '        record(session, "refresh", acting, user_id=user.id, session_id=login.id)\n',
         "",
-        SESSIONS,
+        f"{REFRESH} new_pair",
     ),
     "trace of a login": Mutation(
         f"{CORE}/routes/grants.py",
@@ -282,7 +257,7 @@ MUTATIONS = {
         f"{CORE}/routes/grants.py",
         "        await run_in_threadpool(note_failure, core, origin, key, proved)\n",
         "",
-        f"{BETWEEN} login",
+        f"{BETWEEN} login_under_way",
     ),
     "notice of failures before a login": Mutation(
         f"{CORE}/routes/grants.py",
@@ -313,16 +288,14 @@ MUTATIONS = {
     ),
     "media type of a form": Mutation(
         f"{CORE}/routes/forms.py",
-        (
-            'media_type.strip().lower() != "application/x-www-form-urlencoded" or charset not in ('
-        ),
+        ('media_type.strip().lower() != "application/x-www-form-urlencoded" or charset not in ('),
         "charset not in (",
         f"{LOGIN} 415",
     ),
     "charset of a form": Mutation(
         f"{CORE}/routes/forms.py",
         '        "utf-8",\n    ):\n',
-        '        charset,\n    ):\n',
+        "        charset,\n    ):\n",
         f"{LOGIN} 415",
     ),
     "parameter that is there twice": Mutation(
@@ -413,7 +386,7 @@ MUTATIONS = {
         f"{CORE}/users.py",
         " or epoch_of(session) != proved.epoch:",
         ":",
-        f"{REVOCATION} everyone",
+        f"{BETWEEN} login_under_way",
     ),
     "single sessions on the list": Mutation(
         f"{CORE}/revocation.py",
@@ -464,13 +437,7 @@ MUTATIONS = {
         f"{CORE}/revocation.py",
         "        return time.monotonic() - self._read_at < self._interval\n",
         "        return time.monotonic() - self._read_at < self._max_stale\n",
-        SESSIONS,
-    ),
-    "one reading for all who wait": Mutation(
-        f"{CORE}/revocation.py",
-        "            if now - self._tried_at < self._interval:\n                return\n",
-        "",
-        REVOCATION,
+        f"{SESSIONS} interval",
     ),
     "what an older release has ended": Mutation(
         f"{CORE}/revocation.py",
@@ -544,25 +511,25 @@ MUTATIONS = {
         f"{CORE}/cleaning.py",
         "        (AuditEvent, AuditEvent.id, col(AuditEvent.time) < now - EVENTS_KEPT),\n",
         "",
-        GROWTH,
+        f"{REFRESH} what_is_over",
     ),
     "how long events are kept": Mutation(
         f"{CORE}/cleaning.py",
         "EVENTS_KEPT = timedelta(days=365)",
         "EVENTS_KEPT = timedelta(days=30)",
-        GROWTH,
+        f"{REFRESH} what_is_over",
     ),
     "end of addresses in events": Mutation(
         f"{CORE}/cleaning.py",
         'yield named, anonymous.values(ip="", network="", user_agent="")',
         'yield named, anonymous.values(ip="")',
-        GROWTH,
+        f"{REFRESH} what_is_over",
     ),
     "end of seals": Mutation(
         f"{CORE}/cleaning.py",
         "    yield sealed, opened.values(sealed_successor=None)\n",
         "",
-        GROWTH,
+        f"{REFRESH} what_is_over",
     ),
     "end of links": Mutation(
         f"{CORE}/cleaning.py",
@@ -583,7 +550,7 @@ MUTATIONS = {
         f"{CORE}/routes/grants.py",
         "            await run_in_threadpool(_clean, core)\n",
         "            pass\n",
-        f"{REFRESH} over",
+        f"{REFRESH} some_of_what",
     ),
     "printable name of a client": Mutation(
         f"{CORE}/audit.py",
@@ -607,7 +574,7 @@ MUTATIONS = {
         f"{CORE}/audit.py",
         '    log.info("%s", event, extra={"fields": fields})\n',
         "",
-        "gatehouse/tests/test_logs.py",
+        f"{COMMANDS} audit_line",
     ),
     "everyone out by a command": Mutation(
         f"{CORE}/administering.py",
@@ -637,7 +604,7 @@ MUTATIONS = {
         f"{CORE}/administering.py",
         '    record(session, "sessions_ended", COMMAND, user_id=user.id)\n',
         "",
-        f"{COMMANDS}",
+        f"{COMMANDS} everyone",
     ),
     "keys that refer to rows": Mutation(
         f"{CORE}/database.py",
@@ -689,24 +656,48 @@ MUTATIONS = {
         "        pass\n",
         f"{SESSIONS} log_out",
     ),
-    "commit before it is told": Mutation(
-        f"{CORE}/database.py",
-        "                yield session\n            noted = dict(session.info)\n",
-        "                yield session\n                self.committed(dict(session.info))\n"
-        "            noted = dict(session.info)\n",
-        REVOCATION,
-    ),
     "rows of one moment in two pages": Mutation(
         f"{CORE}/paging.py",
         "statement.where(place > tuple_(_moment(moment), row_id))",
         "statement.where(col(table.created_at) > _moment(moment))",
-        "gatehouse/tests/test_administration.py pages",
+        "gatehouse/tests/test_administration.py moment",
     ),
-    "cursor that is none": Mutation(
+    "form of a cursor": Mutation(
         f"{CORE}/paging.py",
-        '    except OverflowError:\n        raise ValueError("use the next value of an earlier page")'
-        " from None\n",
-        "    finally:\n        pass\n",
-        "gatehouse/tests/test_administration.py page",
+        "    if not found:\n",
+        "    if False:\n",
+        "gatehouse/tests/test_administration.py cannot_be",
+    ),
+    "refresh token that is known": Mutation(
+        f"{CORE}/refresh.py",
+        "        .where(RefreshToken.digest == digest_of(token))\n",
+        "",
+        f"{REFRESH} no_refresh_token",
+    ),
+}
+
+KNOWN = ".where(RefreshToken.digest == digest_of(token))"
+ARGUED = {
+    "form of a refresh token": Argued(
+        Mutation(
+            f"{CORE}/refresh.py",
+            "    if not _FORM.fullmatch(text):\n        return False\n",
+            "",
+            f"{REFRESH} no_refresh_token",
+        ),
+        f"{CORE}/refresh.py",
+        KNOWN,
+        "refresh token that is known",
+    ),
+    "checksum of a refresh token": Argued(
+        Mutation(
+            f"{CORE}/refresh.py",
+            '    return f"{zlib.crc32(text[:-8].encode()):08x}" == text[-8:]\n',
+            "    return True\n",
+            f"{REFRESH} no_refresh_token or checksum",
+        ),
+        f"{CORE}/refresh.py",
+        KNOWN,
+        "refresh token that is known",
     ),
 }

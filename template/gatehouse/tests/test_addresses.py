@@ -83,6 +83,26 @@ def test_other_addresses_are_read_as_before(address: str) -> None:
     assert normalise(kept)[1] == key
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("STRASSE@x.org", "straße@x.org"),
+        ("a@παράδειγμα.δοκιμή", "A@xn--hxajbheg2az3al.xn--jxalpdlp"),
+        ("ｂｏｂ@x.org", "bob@x.org"),
+    ],
+)
+def test_two_spellings_are_one_account(one: str, other: str) -> None:
+    assert key_of(one) == key_of(other) == normalise(one)[1]
+    assert key_of(one).isascii()
+    assert normalise("ｂｏｂ@x.org") == ("bob@x.org", "bob@x.org")
+
+
+def test_what_is_no_address_becomes_a_key_that_every_database_can_take() -> None:
+    for text in ("bob\x00@example.com", "\ud800"):
+        assert key_of(text).isascii()
+        assert key_of(text).isprintable()
+
+
 def test_the_invisible_are_unicodes_and_no_others() -> None:
     """The count is that of DerivedCoreProperties.txt; controls are the category Cc."""
     found = [code for code in range(0x110000) if holds_invisible(chr(code))]

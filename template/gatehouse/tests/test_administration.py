@@ -5,10 +5,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import time_machine
 from sqlmodel import select
 from starlette.testclient import TestClient
 
-from gatehouse import User
+from gatehouse import User, utc_now
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent
 from gatehouse.testing import CreateUser, SignIn
@@ -71,6 +72,17 @@ def test_accounts_come_in_pages_and_each_once(admin: TestClient, create_user: Cr
         seen += [row["email"] for row in page["items"]]
         after = page["next"]
     assert len(seen) == len(set(seen)) == 7
+
+
+def test_accounts_of_one_moment_come_each_once(admin: TestClient, create_user: CreateUser) -> None:
+    with time_machine.travel(utc_now(), tick=False):
+        made = {str(create_user(f"user{number}@example.com").id) for number in range(5)}
+    seen, after = list[str](), ""
+    while after is not None:
+        page = admin.get(f"/users?limit=2{after and f'&after={after}'}").json()
+        seen += [row["id"] for row in page["items"]]
+        after = page["next"]
+    assert sorted(seen) == sorted({id_of(admin), *made})
 
 
 @pytest.mark.parametrize(

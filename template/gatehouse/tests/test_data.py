@@ -244,7 +244,9 @@ def test_what_the_url_says_of_postgresql_goes_first() -> None:
     assert query["options"] == "-csearch_path=owner"
     assert query["connect_timeout"] == "9"
     assert query["tcp_user_timeout"] == "10000"
-    assert "options" not in create_database_engine("postgresql+psycopg://127.0.0.1/x").url.query
+    silent = create_database_engine("postgresql+psycopg://127.0.0.1/x").url.query
+    assert "options" not in silent
+    assert silent["connect_timeout"] == "5"
 
 
 @pytest.mark.parametrize("given", ["many", "-1", "1.5", "1&prepare_threshold=2"])
@@ -427,13 +429,18 @@ def test_a_read_that_is_followed_by_a_write_waits_its_turn(core: Gatehouse) -> N
         pytest.skip("needs SQLite: PostgreSQL locks rows, not the whole database")
     errors: list[BaseException] = []
 
+    url = core.database.engine.url.render_as_string(hide_password=False)
+
     def increment() -> None:
+        other = Database(url)  # as another process: within one, writes wait before they begin
         try:
-            with core.database.write() as session:
+            with other.write() as session:
                 user = session.exec(select(User)).one()
                 user.role = str(int(user.role) + 1)
         except BaseException as error:
             errors.append(error)
+        finally:
+            other.close()
 
     with core.database.write() as session:
         session.add(User(email="a", email_key="a", password_hash="!", role="0"))

@@ -149,6 +149,8 @@ def test_a_token_is_used_for_its_purpose_by_an_active_account_alone(
             redeem(session, token, user, "verify" if broken == "purpose" else "reset")
         user.is_active = True
         assert redeem(session, token, user, "reset").email == BOB
+        with pytest.raises(BadOneTimeToken):  # it is used up
+            redeem(session, token, user, "reset")
 
 
 @pytest.mark.asvs("6.4.1", "6.5.2", "6.5.3", "6.5.4", "6.6.3")
@@ -325,6 +327,17 @@ def test_an_address_changes_when_the_new_one_is_proved_and_the_old_one_is_told(
     assert log_in(client).status_code == 400
     assert log_in(client, "new@example.com").status_code == 200
     assert "email_changed" in events(core)
+
+
+def test_an_address_is_mailed_five_changes_an_hour_and_the_answer_stays(
+    client: TestClient, bob: User, mails: Mails
+) -> None:
+    mine = bearer(log_in(client))
+    sent = []
+    for _ in range(7):
+        assert change_email(client, mine).status_code == 202
+        sent += [mail["To"] for mail in mails()]
+    assert sent.count("new@example.com") == sent.count(BOB) == 5
 
 
 @pytest.mark.asvs("7.5.1")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,9 +16,11 @@ from starlette.testclient import TestClient
 
 from gatehouse import User, utc_now
 from gatehouse.one_time import issue
+from gatehouse.routes import grants, sessions
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent
-from gatehouse.testing import CreateUser
+from gatehouse.testing import CreateUser, Mails
+from gatehouse.throttle import FORGOT, ONE_TIME, REFRESH, REGISTER, RESEND, Limit
 from gatehouse.users import find_user
 
 BOB, PASSWORD = "bob@example.com", "correct horse battery staple"
@@ -247,15 +250,47 @@ def test_who_has_half_of_the_hashes_is_refused_alone(
             queue._leave("203.0.113.1")
 
 
+LINK = {"token": "x", "password": PASSWORD}
+FORMS: list[tuple[Limit, str, dict[str, str]]] = [
+    (REGISTER, "register", {"email": BOB, "password": PASSWORD}),
+    (RESEND, "verify-email/resend", {"email": BOB}),
+    (FORGOT, "forgot-password", {"email": BOB}),
+    (ONE_TIME, "verify-email", LINK),
+    (ONE_TIME, "reset-password", LINK),
+]
+
+
+@pytest.mark.parametrize(("limit", "path", "body"), FORMS)
+def test_each_form_has_a_limit_for_one_client(
+    at: From, core: Gatehouse, limit: Limit, path: str, body: dict[str, str]
+) -> None:
+    for _ in range(limit.amount):
+        core.throttle.count(limit, "203.0.113.1")
+    assert at("203.0.113.1").post(f"/auth/{path}", json=body).status_code == 429
+    # What is refused for its form is counted before.
+    assert at("203.0.113.1").post(f"/auth/{path}", json={}).status_code == 429
+    assert at("203.0.113.2").post(f"/auth/{path}", json=body).status_code in (202, 400)
+
+
+@pytest.mark.parametrize("path", [path for _, path, body in FORMS if "email" in body])
+def test_a_stranger_does_not_use_up_the_mails_of_an_address(
+    at: From, create_user: CreateUser, mails: Mails, path: str
+) -> None:
+    create_user(BOB, PASSWORD, verified=False)
+    body = {"email": BOB, **({"password": PASSWORD} if path == "register" else {})}
+
+    def mailed(address: str) -> int:
+        assert at(address).post(f"/auth/{path}", json=body).status_code == 202
+        return len(mails())
+
+    assert sum(mailed("203.0.113.1") for _ in range(8)) == 5
+    assert mailed("203.0.113.2") == 1
+
+
 @pytest.mark.parametrize("grant", ["refresh", "revoke"])
 def test_refresh_tokens_cannot_be_guessed_without_end(
     at: From, monkeypatch: pytest.MonkeyPatch, grant: str
 ) -> None:
-    from dataclasses import replace
-
-    from gatehouse.routes import grants, sessions
-    from gatehouse.throttle import REFRESH
-
     few = replace(REFRESH, amount=5)  # its real one is compared with the documents elsewhere
     monkeypatch.setattr(grants if grant == "refresh" else sessions, "REFRESH", few)
     client = at("203.0.113.1")
