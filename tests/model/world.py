@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from datetime import timedelta
 from functools import cache
 from io import StringIO
 from itertools import count
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 import time_machine
 from fastapi import FastAPI
-from gatehouse import cleaning, commands, passwords, users
+from gatehouse import commands, passwords, users
 from gatehouse.cleaning import Timer
 from gatehouse.mailing import Mailer, MailNotSent
 from gatehouse.refusal import StartRefused
@@ -86,9 +85,6 @@ class World:
 
         patch.setattr(Mailer, "send", meet_fate)
         patch.setattr(users, "MOST_FAILURES", MOST_FAILURES)
-        if core.database.engine.dialect.name == "postgresql":
-            # Its clock, by which an end is noted, does not travel: to ours, each is long ago.
-            patch.setattr(cleaning, "ENDED_KEPT", timedelta(days=3650))
         patch.setattr(Timer, "is_due", lambda _: False)  # by the real clock; a rule cleans instead
 
     def close(self) -> None:

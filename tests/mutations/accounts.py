@@ -276,8 +276,8 @@ MUTATIONS = {
     ),
     "limit before the body": Mutation(
         f"{CORE}/routes/doors.py",
-        "        refuse_flood(core, origin_of(request, core.settings.trusted_proxies), limit)\n",
-        "        pass\n",
+        "            await run_in_threadpool(refuse_flood, core, origin, limit)\n",
+        "",
         "gatehouse/tests/test_recovery.py",
     ),
     "login with an address that nobody proved": Mutation(

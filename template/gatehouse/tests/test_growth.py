@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 import time_machine
-from sqlalchemy import event
+from sqlalchemy import event, func, update
 from sqlmodel import SQLModel, select
 
 from gatehouse import utc_now
@@ -71,7 +71,15 @@ def test_cleaning_ends_each_kind_when_its_time_is_over(core: Gatehouse, sign_in:
         assert clean_some(core.database, timedelta(days=9)) == 1  # by age: it was for one day
     assert left(core) == ["EndedAccount", "EndedSession"]
     with time_machine.travel(utc_now() + ENDED_KEPT + timedelta(hours=1), tick=False):
-        assert clean_some(core.database, core.lives.idle) == 2
+        clean_some(core.database, core.lives.idle)
+        if core.database.engine.dialect.name != "sqlite":
+            # A host's clock that is ahead drops nothing that the database calls fresh.
+            assert left(core) == ["EndedAccount", "EndedSession"]
+            with core.database.write() as session:
+                older = func.now() - ENDED_KEPT - timedelta(hours=1)
+                for table in (EndedAccount, EndedSession):
+                    session.execute(update(table).values(ended_at=older))
+            assert clean_some(core.database, core.lives.idle) == 2
     assert left(core) == []
 
 

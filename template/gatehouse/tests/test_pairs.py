@@ -58,6 +58,7 @@ ALWAYS = (  # the holes that proved this kind of test to be wanted
     ("reset", "mail_change_email"),
     ("enable", "confirm_email"),
     ("confirm_email", "enable"),
+    ("reset", "promote"),
 )
 PARTS = 16  # of which one is run by default, another one each day
 FIRST: ContextVar[bool] = ContextVar("FIRST", default=False)

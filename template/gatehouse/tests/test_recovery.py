@@ -17,7 +17,7 @@ from gatehouse.one_time import PREFIX, BadOneTimeToken, issue, new_token, redeem
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent, Errand, LoginSession, OneTimeToken
 from gatehouse.testing import CreateUser, Mails
-from gatehouse.throttle import ONE_TIME
+from gatehouse.throttle import FORGOT, ONE_TIME, Limit
 from gatehouse.users import find_user
 
 PASSWORD = "correct horse battery staple"
@@ -472,6 +472,27 @@ def test_tokens_cannot_be_guessed_without_end(
     body = {"token": "x"} if "verify" in door else {"token": "x", "password": NEXT}
     answers = [client.post(door, json=body).status_code for _ in range(7)]
     assert answers == [400] * 5 + [429] * 2
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1]", b'{"email": 1}', b"\xff"])
+@pytest.mark.parametrize(
+    ("door", "limit"),
+    [
+        ("/auth/forgot-password", FORGOT),
+        ("/auth/reset-password", ONE_TIME),
+        ("/auth/verify-email", ONE_TIME),
+    ],
+)
+def test_bodies_that_are_refused_are_counted_too(
+    client: TestClient, core: Gatehouse, door: str, limit: Limit, body: bytes
+) -> None:
+    """Also those that nobody can read: to look at them is what costs."""
+    for _ in range(limit.amount - 2):
+        core.throttle.count(limit, "testclient")
+    json = {"Content-Type": "application/json"}
+    answers = [client.post(door, content=body, headers=json).status_code for _ in range(3)]
+    assert answers[2] == 429
+    assert 429 not in answers[:2]
 
 
 @pytest.mark.parametrize("token", ["", "x", PREFIX, "\x00", "é" * 500, "a" * 20_000])

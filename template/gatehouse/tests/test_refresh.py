@@ -263,6 +263,16 @@ def test_a_user_who_is_disabled_or_gone_refreshes_no_more(
     assert refused(refresh(client, tokens["refresh_token"]))
 
 
+def test_a_session_from_before_addresses_had_to_be_proved_refreshes_no_more(
+    client: TestClient, core: Gatehouse, tokens: Tokens
+) -> None:
+    if not core.settings.auth_require_verified_email:
+        pytest.skip("this service asks for no proof of an address")
+    with core.database.write() as session:
+        session.exec(select(User)).one().email_verified_at = None
+    assert refused(refresh(client, tokens["refresh_token"]))
+
+
 # --- scope
 
 

@@ -81,9 +81,12 @@ def issue_refresh_token(session: Session, session_id: UUID) -> str:
     return token
 
 
-def find_login(session: Session, token: str, idle: timedelta) -> tuple[LockedLogin, LockedUser]:
+def find_login(
+    session: Session, token: str, idle: timedelta, *, verified: bool
+) -> tuple[LockedLogin, LockedUser]:
     """The live session that a token belongs to, and its active user; else `BadRefreshToken`.
 
+    `verified`: the address must be proved. Sessions from before that was asked for end so.
     Both rows are held until the transaction ends (on SQLite the whole database is): neither the
     role nor the session can change between here and `rotate`.
     """
@@ -96,6 +99,8 @@ def find_login(session: Session, token: str, idle: timedelta) -> tuple[LockedLog
     ).one_or_none()
     user = lock_user(session, owner[1], share=True) if owner else None
     if owner is None or user is None or not user.is_active:
+        raise BadRefreshToken
+    if verified and user.email_verified_at is None:
         raise BadRefreshToken
     query = select(LoginSession).where(LoginSession.id == owner[0], *is_live(idle))
     login = session.exec(query.with_for_update(of=LoginSession)).one_or_none()

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -12,8 +13,7 @@ from uuid import UUID
 from gatehouse.core_files import CORE, changed_files, release, waiting
 from gatehouse.key_file import open_to_others
 from gatehouse.migrating import is_missing
-from gatehouse.proxies import is_trusted
-from gatehouse.settings import TERMINAL, Settings
+from gatehouse.settings import TERMINAL, Network, Settings
 from gatehouse.smtp import reach
 
 if TYPE_CHECKING:
@@ -143,9 +143,17 @@ def _migrations(seen: Seen) -> Findings:
         )
 
 
+def _is_in(address: str, networks: Sequence[Network]) -> bool:
+    """Of an address as events hold it."""
+    with suppress(ValueError):
+        parsed = ip_address(address)
+        return any(parsed in network for network in networks)
+    return False
+
+
 def _clients(seen: Seen) -> Findings:
     trusted = seen.settings.trusted_proxies if seen.settings else ()
-    if seen.clients and all(is_trusted(client, trusted) for client in seen.clients):
+    if seen.clients and all(_is_in(client, trusted) for client in seen.clients):
         yield Finding(
             "Every client of the last day had the address of a trusted proxy: if its "
             "X-Forwarded-For is missing or cannot be read, all its clients count as one.",

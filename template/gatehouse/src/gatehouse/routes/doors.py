@@ -1,10 +1,12 @@
 """What the doors to accounts share: their limits, their bodies, and how a password is asked for."""
 
 import logging
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
@@ -16,12 +18,15 @@ from gatehouse.errands import leave
 from gatehouse.guards import BAD_TOKEN
 from gatehouse.passwords import WeakPassword, check_new_password
 from gatehouse.proving import WrongPassword, prove_password, refuse_throttled
-from gatehouse.state import Core, Gatehouse
+from gatehouse.state import Gatehouse, core_of
 from gatehouse.tables import User
 from gatehouse.throttle import Limit
 from gatehouse.tokens import AccessToken
 
 log = logging.getLogger("gatehouse.hooks")
+
+_LIMIT = "__gatehouse_limit__"  # an attribute of a route's function
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 WRONG = HTTPException(400, "The current password is wrong.")
@@ -45,14 +50,31 @@ def refuse_flood(core: Gatehouse, origin: Origin, limit: Limit) -> None:
     refuse_throttled(core, origin, lambda: core.throttle.count(limit, origin.network))
 
 
-def limited(limit: Limit) -> Any:
-    """Count a call of a route for its client before the body is looked at: a flood of bodies that
-    are refused is a flood too."""
+def limited(limit: Limit) -> Callable[[Endpoint], Endpoint]:
+    """How often one client may call the function below, which stands in a `LimitedRoute`."""
 
-    def count(core: Core, request: Request) -> None:
-        refuse_flood(core, origin_of(request, core.settings.trusted_proxies), limit)
+    def mark(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _LIMIT, limit)
+        return endpoint
 
-    return Depends(count)
+    return mark
+
+
+class LimitedRoute(APIRoute):
+    """Counts a call for its client before the body is read: a flood of bodies that are refused,
+    or are no JSON, is a flood too. A dependency would come after that. Each route has a limit."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        limit: Limit = getattr(self.endpoint, _LIMIT)
+
+        async def counted(request: Request) -> Response:
+            core = await core_of(request)
+            origin = origin_of(request, core.settings.trusted_proxies)
+            await run_in_threadpool(refuse_flood, core, origin, limit)
+            return await handle(request)
+
+        return counted
 
 
 def knock(

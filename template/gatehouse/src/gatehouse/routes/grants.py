@@ -146,7 +146,8 @@ def _no_refresh() -> OAuthError:
 def _rotate(core: Gatehouse, origin: Origin, token: str, asked: frozenset[str] | None) -> Granted:
     refuse_flood(core, origin, REFRESH)
     with core.database.write() as session:
-        login, user = find_login(session, token, core.lives.idle)
+        verified = core.settings.auth_require_verified_email
+        login, user = find_login(session, token, core.lives.idle, verified=verified)
         successor = rotate(session, token, login, core.lives.grace)
         # What the login was granted, as far as the role still holds it (RFC 6749 section 6).
         scopes = frozenset(login.scope.split()) & frozenset(core.roles.get(user.role, ()))

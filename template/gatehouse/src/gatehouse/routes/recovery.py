@@ -19,6 +19,7 @@ from gatehouse.routes.doors import (
     TOO_MANY,
     Accepted,
     Body,
+    LimitedRoute,
     hash_new_password,
     knock,
     limited,
@@ -26,7 +27,7 @@ from gatehouse.routes.doors import (
 from gatehouse.state import Core, Gatehouse
 from gatehouse.throttle import FORGOT, ONE_TIME
 
-router = APIRouter(prefix="/auth", tags=["accounts"])
+router = APIRouter(prefix="/auth", tags=["accounts"], route_class=LimitedRoute)
 
 
 class Verification(Body):
@@ -60,10 +61,9 @@ _BAD_LINK: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post(
-    "/verify-email", status_code=204, responses=_BAD_LINK, dependencies=[limited(ONE_TIME)]
-)
+@router.post("/verify-email", status_code=204, responses=_BAD_LINK)
 @public
+@limited(ONE_TIME)
 async def verify_email(sent: Verification, core: Core, request: Request) -> None:
     """Prove an address, of a new account or the new one of an old account, by a mailed token."""
     origin = origin_of(request, core.settings.trusted_proxies)
@@ -83,20 +83,18 @@ def _confirm(core: Gatehouse, origin: Origin, token: str) -> None:
         registration.confirm(session, token, origin, core.hooks)
 
 
-@router.post(
-    "/forgot-password", status_code=202, responses=TOO_MANY, dependencies=[limited(FORGOT)]
-)
+@router.post("/forgot-password", status_code=202, responses=TOO_MANY)
 @public
+@limited(FORGOT)
 def forgot_password(asked: ForgottenPassword, core: Core, request: Request) -> Accepted:
     """Ask for a mail with a link that sets a new password. Nothing changes until it is used."""
     origin = origin_of(request, core.settings.trusted_proxies)
     return knock(core, origin, "forgot", asked.email)
 
 
-@router.post(
-    "/reset-password", status_code=204, responses=_BAD_LINK, dependencies=[limited(ONE_TIME)]
-)
+@router.post("/reset-password", status_code=204, responses=_BAD_LINK)
 @public
+@limited(ONE_TIME)
 async def reset_password(sent: PasswordReset, core: Core, request: Request) -> None:
     """Set a new password by a mailed token. It ends every session, and opens none."""
     origin = origin_of(request, core.settings.trusted_proxies)

@@ -13,6 +13,7 @@ from gatehouse.routes.doors import (
     TOO_MANY,
     Accepted,
     Body,
+    LimitedRoute,
     hash_new_password,
     knock,
     limited,
@@ -20,7 +21,7 @@ from gatehouse.routes.doors import (
 from gatehouse.state import Core
 from gatehouse.throttle import REGISTER, RESEND
 
-router = APIRouter(prefix="/auth", tags=["accounts"])
+router = APIRouter(prefix="/auth", tags=["accounts"], route_class=LimitedRoute)
 
 
 class Registration(Body):
@@ -36,8 +37,9 @@ class AddressOnly(Body):
     email: KnownAddress
 
 
-@router.post("/register", status_code=202, responses=TOO_MANY, dependencies=[limited(REGISTER)])
+@router.post("/register", status_code=202, responses=TOO_MANY)
 @public
+@limited(REGISTER)
 async def register(new: Registration, core: Core, request: Request) -> Accepted:
     """Ask for an account. The mail that follows has a link, or says that there is one already."""
     origin = origin_of(request, core.settings.trusted_proxies)
@@ -45,10 +47,9 @@ async def register(new: Registration, core: Core, request: Request) -> Accepted:
     return await run_in_threadpool(knock, core, origin, "register", new.email, password_hash)
 
 
-@router.post(
-    "/verify-email/resend", status_code=202, responses=TOO_MANY, dependencies=[limited(RESEND)]
-)
+@router.post("/verify-email/resend", status_code=202, responses=TOO_MANY)
 @public
+@limited(RESEND)
 def resend_verification(asked: AddressOnly, core: Core, request: Request) -> Accepted:
     """Ask for the mail with the link again."""
     origin = origin_of(request, core.settings.trusted_proxies)
