@@ -75,4 +75,11 @@ MUTATIONS = {
         "",
         f"{PAIRS} an_account-delete-log_in",
     ),
+    "lock of an account's row": Mutation(
+        f"{CORE}/users.py",
+        ".with_for_update(read=share)",
+        "",
+        f"{PAIRS} an_account-change_email-reset",
+        postgresql=True,
+    ),
 }

@@ -41,6 +41,7 @@ MUTATIONS = {
             "        def attempt"
         ),
         THROTTLE,
+        owner="gatehouse/tests/test_throttled_logins.py the_owner_logs_in_from_elsewhere_meanwhile",
     ),
     "account of a pair": Mutation(
         f"{CORE}/throttle.py",
@@ -55,12 +56,14 @@ MUTATIONS = {
             "        def attempt"
         ),
         THROTTLE,
+        owner="gatehouse/tests/test_throttled_logins.py an_address_may_fail_fifty_times_over_all_accounts",
     ),
     "failures that a right login forgives": Mutation(
         f"{CORE}/throttle.py",
         "            store.clear(pair)\n            _give_back(store, whole)\n",
         "            store.clear(pair)\n            store.clear(whole)\n",
         f"{THROTTLE} buys",
+        owner="gatehouse/tests/test_throttled_logins.py a_right_login_now_and_then_buys_no_guesses_at_others",
     ),
     "age of what is given back": Mutation(
         f"{CORE}/throttle.py",
@@ -79,18 +82,21 @@ MUTATIONS = {
         "            return _take(store, LOGIN_RIGHT, right)\n",
         "            return None\n",
         f"{THROTTLE} sixty",
+        owner="gatehouse/tests/test_throttled_logins.py beyond_sixty_right_logins_in_a_minute_no_hash_is_computed",
     ),
     "right logins looked at first": Mutation(
         f"{CORE}/throttle.py",
         "                (LOGIN_RIGHT, right),\n",
         "",
         f"{THROTTLE} right",
+        owner="gatehouse/tests/test_throttled_logins.py beyond_sixty_right_logins_in_a_minute_no_hash_is_computed",
     ),
     "account of right logins": Mutation(
         f"{CORE}/throttle.py",
         ("        right = _key(LOGIN_RIGHT, account, network)\n\n        def succeed"),
         "        right = _key(LOGIN_RIGHT, network)\n\n        def succeed",
         f"{THROTTLE} sixty or office",
+        owner="gatehouse/tests/test_throttled_logins.py beyond_sixty_right_logins_in_a_minute_no_hash_is_computed",
     ),
     "share of an address's mails": Mutation(
         f"{CORE}/throttle.py",
@@ -115,12 +121,14 @@ MUTATIONS = {
         "IPv6Network((int(parsed), 64), strict=False)",
         "IPv6Network((int(parsed), 128), strict=False)",
         f"{THROTTLE} network",
+        owner="gatehouse/tests/test_throttled_logins.py the_addresses_of_one_ipv6_network_are_one_client",
     ),
     "IPv4 inside IPv6": Mutation(
         f"{CORE}/throttle.py",
         "parsed.ipv4_mapped or ",
         "",
         f"{THROTTLE} network",
+        owner="gatehouse/tests/test_throttled_logins.py the_addresses_of_one_ipv6_network_are_one_client",
     ),
     "length of what is no address": Mutation(
         f"{CORE}/throttle.py",
@@ -139,12 +147,14 @@ MUTATIONS = {
         '    return ":".join((limit.name, *digests))\n',
         '    return ":".join(digests)\n',
         THROTTLE,
+        owner="gatehouse/tests/test_throttled_logins.py beyond_sixty_right_logins_in_a_minute_no_hash_is_computed",
     ),
     "one first refusal": Mutation(
         f"{CORE}/throttle.py",
         'first = store.acquire_entry(f"{key}:refused", 1, limit.seconds)',
         "first = True",
         f"{THROTTLE} first",
+        owner="gatehouse/tests/test_throttled_logins.py the_first_refusal_of_a_series_is_an_event_and_each_failure_is",
     ),
     "time until the next one": Mutation(
         f"{CORE}/throttle.py",
@@ -200,29 +210,26 @@ MUTATIONS = {
         "            if clock() >= self._next_sweep:\n",
         f"{THROTTLE} bounded",
     ),
-    "one thread at a time in memory": Mutation(
-        f"{CORE}/windows.py",
-        "        with self._memory_lock:\n            if clock()",
-        "        if True:\n            if clock()",
-        f"{THROTTLE} at_once",
-    ),
     "limit of a window": Mutation(
         f"{CORE}/memory_store.py",
         "        if len(window) >= limit:\n",
         "        if len(window) > limit:\n",
         THROTTLE,
+        owner="gatehouse/tests/test_throttled_logins.py the_first_refusal_of_a_series_is_an_event_and_each_failure_is",
     ),
     "window that slides": Mutation(
         f"{CORE}/memory_store.py",
         "        first = bisect_right(times, now - expiry)\n",
         "        first = 0\n",
         THROTTLE,
+        owner="gatehouse/tests/test_throttled_logins.py after_ten_failures_even_the_right_password_waits_and_is_not_looked_at",
     ),
     "what has left the window": Mutation(
         f"{CORE}/memory_store.py",
         "            del self.times[:expired]\n",
         "            pass\n",
         THROTTLE,
+        owner="gatehouse/tests/test_throttled_logins.py after_ten_failures_even_the_right_password_waits_and_is_not_looked_at",
     ),
     "keys of which nothing is left": Mutation(
         f"{CORE}/memory_store.py",
@@ -253,59 +260,75 @@ MUTATIONS = {
         "lambda: core.throttle.count(limit, origin.network))",
         'lambda: core.throttle.count(limit, ""))',
         "gatehouse/tests/test_recovery.py guessed_without_end",
+        owner=True,
     ),
     "limit of registrations": Mutation(
         f"{CORE}/routes/registration.py",
-        "responses=TOO_MANY, dependencies=[limited(REGISTER)])",
-        "responses=TOO_MANY)",
+        "@limited(REGISTER)\n",
+        '@limited(__import__("dataclasses").replace(REGISTER, amount=10**9))\n',
         f"{LOGINS} each_form",
+        owner=True,
     ),
     "limit of links mailed again": Mutation(
         f"{CORE}/routes/registration.py",
-        "responses=TOO_MANY, dependencies=[limited(RESEND)]",
-        "responses=TOO_MANY",
+        "@limited(RESEND)\n",
+        '@limited(__import__("dataclasses").replace(RESEND, amount=10**9))\n',
         f"{LOGINS} each_form",
+        owner=True,
     ),
     "limit of forgotten passwords": Mutation(
         f"{CORE}/routes/recovery.py",
-        "responses=TOO_MANY, dependencies=[limited(FORGOT)]",
-        "responses=TOO_MANY",
+        "@limited(FORGOT)\n",
+        '@limited(__import__("dataclasses").replace(FORGOT, amount=10**9))\n',
         f"{LOGINS} each_form",
+        owner=True,
     ),
     "limit of confirmations": Mutation(
         f"{CORE}/routes/recovery.py",
-        '"/verify-email", status_code=204, responses=_BAD_LINK, dependencies=[limited(ONE_TIME)]',
-        '"/verify-email", status_code=204, responses=_BAD_LINK',
-        "gatehouse/tests/test_recovery.py guessed_without_end",
+        '"/verify-email", status_code=204, responses=_BAD_LINK)\n@public\n@limited(ONE_TIME)\n',
+        (
+            '"/verify-email", status_code=204, responses=_BAD_LINK)\n@public\n'
+            '@limited(__import__("dataclasses").replace(ONE_TIME, amount=10**9))\n'
+        ),
+        f"{LOGINS} each_form",
+        owner=True,
     ),
     "limit of resets": Mutation(
         f"{CORE}/routes/recovery.py",
-        '"/reset-password", status_code=204, responses=_BAD_LINK, dependencies=[limited(ONE_TIME)]',
-        '"/reset-password", status_code=204, responses=_BAD_LINK',
-        "gatehouse/tests/test_recovery.py guessed_without_end",
+        '"/reset-password", status_code=204, responses=_BAD_LINK)\n@public\n@limited(ONE_TIME)\n',
+        (
+            '"/reset-password", status_code=204, responses=_BAD_LINK)\n@public\n'
+            '@limited(__import__("dataclasses").replace(ONE_TIME, amount=10**9))\n'
+        ),
+        f"{LOGINS} each_form",
+        owner=True,
     ),
     "limit of refreshes": Mutation(
         f"{CORE}/routes/grants.py",
         "    refuse_flood(core, origin, REFRESH)\n",
         "",
         f"{LOGINS} refresh",
+        owner=True,
     ),
     "limit of log-outs": Mutation(
         f"{CORE}/routes/sessions.py",
         "    refuse_flood(core, origin, REFRESH)\n",
         "",
         f"{LOGINS} refresh",
+        owner=True,
     ),
     "mails that a change of address sends": Mutation(
         f"{CORE}/routes/accounts.py",
         '            if core.throttle.allows_mail("change_email", key, origin.network):\n',
         "            if True:\n",
         "gatehouse/tests/test_recovery.py five_changes",
+        owner=True,
     ),
     "client of a mail": Mutation(
         f"{CORE}/routes/doors.py",
         "core.throttle.allows_mail(kind, key, origin.network)",
         'core.throttle.allows_mail(kind, key, "")',
         f"{LOGINS} stranger",
+        owner=True,
     ),
 }

@@ -491,19 +491,13 @@ MUTATIONS = {
     ),
     "end of what has ended": Mutation(
         f"{CORE}/cleaning.py",
-        (
-            "        (EndedSession, EndedSession.session_id, "
-            "col(EndedSession.ended_at) < now - ENDED_KEPT),\n"
-        ),
+        ("        (EndedSession, EndedSession.session_id, col(EndedSession.ended_at) < ended),\n"),
         "",
         GROWTH,
     ),
     "end of entries of accounts": Mutation(
         f"{CORE}/cleaning.py",
-        (
-            "        (EndedAccount, EndedAccount.user_id, "
-            "col(EndedAccount.ended_at) < now - ENDED_KEPT),\n"
-        ),
+        ("        (EndedAccount, EndedAccount.user_id, col(EndedAccount.ended_at) < ended),\n"),
         "",
         GROWTH,
     ),
@@ -673,6 +667,19 @@ MUTATIONS = {
         "        .where(RefreshToken.digest == digest_of(token))\n",
         "",
         f"{REFRESH} no_refresh_token",
+    ),
+    "proof of an address at a refresh": Mutation(
+        f"{CORE}/refresh.py",
+        "    if verified and user.email_verified_at is None:\n        raise BadRefreshToken\n",
+        "",
+        f"{REFRESH} proved",
+    ),
+    "clock of the database in a cleanup": Mutation(
+        f"{CORE}/cleaning.py",
+        "(func.now() if is_remote else now) - ENDED_KEPT",
+        "now - ENDED_KEPT",
+        GROWTH,
+        postgresql=True,
     ),
 }
 

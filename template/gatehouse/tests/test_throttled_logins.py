@@ -148,6 +148,8 @@ def test_the_addresses_of_one_ipv6_network_are_one_client(at: From, bob: User) -
         fail(at(f"2001:db8:1:2::{number:x}"), 1)
     assert log_in(at("2001:db8:1:2:ffff::1")).status_code == 429
     assert log_in(at("2001:db8:1:3::1")).status_code == 200
+    fail(at("203.0.113.1"), 10)
+    assert log_in(at("::ffff:203.0.113.1")).status_code == 429  # the same one, seen otherwise
 
 
 def test_a_header_of_the_clients_changes_nothing(at: From, bob: User) -> None:
