@@ -7,19 +7,19 @@ MUTATIONS = {
         f"{CORE}/throttle.py",
         'LOGIN_NETWORK = Limit("login-network", 50, 900)',
         'LOGIN_NETWORK = Limit("login-network", 5000, 900)',
-        "gatehouse/tests/test_throttled_logins.py",
+        "gatehouse/tests/test_throttled_logins.py fifty",
     ),
     "lease of an errand": Mutation(
         f"{CORE}/outbox.py",
         "                errand.due_at = now + LEASE\n",
         "",
-        "gatehouse/tests/test_outbox.py",
+        "gatehouse/tests/test_outbox.py errand",
     ),
     "one successor": Mutation(
         f"{CORE}/refresh.py",
         ", col(RefreshToken.retired_at).is_(None)",
         "",
-        "gatehouse/tests/test_refresh.py",
+        "gatehouse/tests/test_refresh.py inside",
     ),
     "decoy hash": Mutation(
         f"{CORE}/proving.py",
@@ -31,31 +31,31 @@ MUTATIONS = {
             "checked = await core.passwords.verify(password, stored, count, "
             "client=origin.network) if stored else None\n    if found"
         ),
-        "gatehouse/tests/test_login.py",
+        "gatehouse/tests/test_login.py looks",
     ),
     "count before the hash": Mutation(
         f"{CORE}/proving.py",
         "core.passwords.verify(password, stored, count, client=origin.network)\n    if found",
         "core.passwords.verify(password, stored, client=origin.network)\n    if found",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py counted",
     ),
     "a hundred failures in a row": Mutation(
         f"{CORE}/users.py",
         "and (user.failed_logins < MOST_FAILURES or known)",
         "",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py hundred",
     ),
     "retirement of an older link": Mutation(
         f"{CORE}/one_time.py",
         "    retire(session, user.id, purpose)\n",
         "",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py works",
     ),
     "what a reset makes void": Mutation(
         f"{CORE}/recovery.py",
         "    set_password(session, user, password_hash)\n",
         "    user.password_hash, user.failed_logins = password_hash, 0\n",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py reset_sets",
     ),
     "current password": Mutation(
         f"{CORE}/routes/doors.py",
@@ -64,19 +64,19 @@ MUTATIONS = {
             "        return users.find_credentials(core.database.read().__enter__(), User.id == "
             "user.id, verified=False, network=origin.network)"
         ),
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py change_that",
     ),
     "mails to one address": Mutation(
         f"{CORE}/routes/doors.py",
         "if core.throttle.allows_mail(kind, key, origin.network):",
         "if True:",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py stranger",
     ),
     "mails of one network": Mutation(
         f"{CORE}/throttle.py",
         "            (MAIL, _key(MAIL, kind, key, network)),\n",
         "",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py stranger",
     ),
     "look for an account in the request": Mutation(
         f"{CORE}/routes/doors.py",
@@ -86,19 +86,19 @@ MUTATIONS = {
             "key)).first():\n                return Accepted()\n            leave(session, kind, "
             "origin, email=address,"
         ),
-        "gatehouse/tests/test_registration.py",
+        "gatehouse/tests/test_registration.py taken",
     ),
     "last administrator": Mutation(
         f"{CORE}/users.py",
         "    if session.exec(active.limit(2)).all() == [user.id]:",
         "    if False:",
-        "gatehouse/tests/test_administration.py",
+        "gatehouse/tests/test_administration.py active",
     ),
     "stamp of a login under way": Mutation(
         f"{CORE}/users.py",
         "user is None or user.stamp != proved.stamp or",
         "user is None or",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py before",
     ),
     "activity of a login under way": Mutation(
         f"{CORE}/users.py",
@@ -107,13 +107,13 @@ MUTATIONS = {
             "proved.verified):\n        return None\n"
         ),
         "",
-        "gatehouse/tests/test_login.py",
+        "gatehouse/tests/test_login.py disabled",
     ),
     "session that acts": Mutation(
         f"{CORE}/users.py",
         "or not is_open(session, session_id, user, idle)",
         "",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py ended",
     ),
     "scopes of the row that is held": Mutation(
         f"{CORE}/routes/grants.py",
@@ -122,31 +122,31 @@ MUTATIONS = {
             "not (scopes := scopes & asked):\n            return None"
         ),
         "scopes = frozenset(core.roles.get(user.role, ())) if asked is None else asked",
-        "gatehouse/tests/test_login.py",
+        "gatehouse/tests/test_login.py widens",
     ),
     "stamp of a change of address that waits": Mutation(
         f"{CORE}/recovery.py",
         " or user.stamp != errand.stamp",
         "",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py after_a_reset",
     ),
     "rise of the stamp": Mutation(
         f"{CORE}/stamps.py",
         '    user.stamp = cast("int", col(User.stamp) + 1)\n',
         "",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py before",
     ),
     "entry of an account": Mutation(
         f"{CORE}/stamps.py",
         "    _note(session, Ended(user_id=user_id, stamp=stamp, excepted=excepted))\n",
         "",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py changes",
     ),
     "exception of the session that asks": Mutation(
         f"{CORE}/routes/accounts.py",
         "keep=caller.session_id)",
         "keep=None)",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py notice",
     ),
     "one own role": Mutation(
         f"{CORE}/users.py",
@@ -155,49 +155,49 @@ MUTATIONS = {
             'raise NotAllowed("Nobody changes their own role.")\n'
         ),
         "",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py holds",
     ),
     "scopes of who is administered": Mutation(
         f"{CORE}/users.py",
         " or not touched <= held:",
         ":",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py holds",
     ),
     "scopes of the token that administers": Mutation(
         f"{CORE}/users.py",
         "held = acting.scopes & frozenset(",
         "held = frozenset(",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py fewer",
     ),
     "record of a refusal": Mutation(
         f"{CORE}/routes/administration.py",
         '            record(session, "role_refused", origin, user_id=user_id)\n',
         "            pass\n",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py holds",
     ),
     "actor of an event": Mutation(
         f"{CORE}/audit.py",
         "        return replace(self, actor=str(user_id), actor_session_id=session_id)",
         "        return self",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py holds",
     ),
     "actor of a command": Mutation(
         f"{CORE}/audit.py",
         'request_id="", actor="command")',
         'request_id="")',
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py command",
     ),
     "count of an odd password": Mutation(
         f"{CORE}/passwords.py",
         '            password, normal, stored = "", "", None\n',
         "            return None\n",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py counted",
     ),
     "failure on the account": Mutation(
         f"{CORE}/proving.py",
         "        users.note_failure(session, key)\n",
         "",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py counted",
     ),
     "trace of a failure": Mutation(
         f"{CORE}/proving.py",
@@ -206,79 +206,79 @@ MUTATIONS = {
             "None)\n"
         ),
         "",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py before",
     ),
     "password of a registration's link": Mutation(
         f"{CORE}/proving.py",
         "    if checked is None:\n        await run_in_threadpool(_note_wrong",
         "    if False:\n        await run_in_threadpool(_note_wrong",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py link_asks",
     ),
     "ten wrong passwords of a link": Mutation(
         f"{CORE}/registration.py",
         "            col(table.wrong_passwords) >= MOST_WRONG_PASSWORDS,\n",
         "            col(table.wrong_passwords) > MOST_WRONG_PASSWORDS,\n",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py is_good",
     ),
     "bound of a network's registrations": Mutation(
         f"{CORE}/registration.py",
         "    if count[made.network] > MOST_OF_A_NETWORK:",
         "    if False:",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py pending",
     ),
     "bound of an address's registrations": Mutation(
         f"{CORE}/registration.py",
         "    elif count.total() > MOST_PENDING:",
         "    elif False:",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py pending",
     ),
     "takeover by a registration": Mutation(
         f"{CORE}/registration.py",
         "    set_password(session, user, pending.password_hash)\n    record",
         "    record",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py a_registration",
     ),
     "everyone out": Mutation(
         f"{CORE}/revocation.py",
         " or token.epoch < self._epoch:",
         ":",
-        "gatehouse/tests/test_revocation.py",
+        "gatehouse/tests/test_revocation.py out_ends",
     ),
     "stamp of an access token": Mutation(
         f"{CORE}/revocation.py",
         "            and (token.stamp or 0) < event.stamp\n",
         "            and False\n",
-        "gatehouse/tests/test_revocation.py",
+        "gatehouse/tests/test_revocation.py those",
     ),
     "exception of one session alone": Mutation(
         f"{CORE}/revocation.py",
         "            and token.session_id != event.excepted\n",
         "            and event.excepted is None\n",
-        "gatehouse/tests/test_revocation.py",
+        "gatehouse/tests/test_revocation.py those",
     ),
     "order that the list follows": Mutation(
         f"{CORE}/revocation.py",
         "        return col(table.position) > _first(self._seen)",
         "        return col(table.position) > _first(self._seen) + 1",
-        "gatehouse/tests/test_revocation.py",
+        "gatehouse/tests/test_revocation.py those",
     ),
     "older event of an account": Mutation(
         f"{CORE}/revocation.py",
         "if known is None or known.stamp < one.stamp:",
         "if True:",
-        "gatehouse/tests/test_revocation.py",
+        "gatehouse/tests/test_revocation.py older_event",
     ),
     "trace of a refused refresh": Mutation(
         f"{CORE}/routes/grants.py",
         '            "refresh_refused",\n',
         '            "refresh",\n',
-        "gatehouse/tests/test_refresh.py",
+        "gatehouse/tests/test_refresh.py never",
     ),
     "limit before the body": Mutation(
         f"{CORE}/routes/doors.py",
         "            await run_in_threadpool(refuse_flood, core, origin, limit)\n",
         "",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py tokens",
     ),
     "login with an address that nobody proved": Mutation(
         f"{CORE}/users.py",
@@ -314,7 +314,7 @@ MUTATIONS = {
         f"{CORE}/users.py",
         "    counted = update(User).where(col(User.email_key) == email_key)\n",
         "    counted = update(User)\n",
-        "gatehouse/tests/test_throttled_logins.py",
+        "gatehouse/tests/test_throttled_logins.py counted",
     ),
     "hash that a better one takes the place of": Mutation(
         f"{CORE}/users.py",
@@ -338,7 +338,7 @@ MUTATIONS = {
         f"{CORE}/users.py",
         "    user.failed_logins = 0\n    _void(session, user, keep)\n",
         "    user.failed_logins = 0\n    session.add(user)\n",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py reset_sets",
     ),
     "what a new address makes void": Mutation(
         f"{CORE}/users.py",
@@ -362,7 +362,7 @@ MUTATIONS = {
         f"{CORE}/users.py",
         "    user.is_active = True\n    _void(session, user)\n",
         "    user.is_active = True\n    session.add(user)\n",
-        "gatehouse/tests/test_between.py",
+        "gatehouse/tests/test_between.py before",
     ),
     "rows of the sessions that are void": Mutation(
         f"{CORE}/users.py",
@@ -454,7 +454,7 @@ MUTATIONS = {
         f"{CORE}/users.py",
         "            LoginSession.id == session_id,\n            *is_live(idle),\n",
         "            LoginSession.id == session_id,\n",
-        "gatehouse/tests/test_guards.py",
+        "gatehouse/tests/test_guards.py ended",
     ),
     "life of a reset link": Mutation(
         f"{CORE}/one_time.py",
@@ -472,7 +472,7 @@ MUTATIONS = {
         f"{CORE}/one_time.py",
         '    "change_email": timedelta(hours=24),\n',
         '    "change_email": timedelta(hours=25),\n',
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py earlier",
     ),
     "random bits of a link": Mutation(
         f"{CORE}/one_time.py",
@@ -542,25 +542,25 @@ MUTATIONS = {
         f"{CORE}/recovery.py",
         '    record(session, "password_reset", origin.by(user.id), user_id=user.id)\n',
         "",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py reset_sets",
     ),
     "notice of a reset": Mutation(
         f"{CORE}/recovery.py",
         '    tell(session, "password_changed", user, origin)\n',
         "",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py reset_sets",
     ),
     "notice of a change of address that is asked for": Mutation(
         f"{CORE}/recovery.py",
         '    tell(session, "address_change_requested", user, origin)\n',
         "",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py proved",
     ),
     "trace of a change of address that is asked for": Mutation(
         f"{CORE}/recovery.py",
         '    record(session, "email_change_requested", origin, user_id=user.id)\n',
         "",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py proved",
     ),
     "address of another account": Mutation(
         f"{CORE}/recovery.py",
@@ -584,7 +584,7 @@ MUTATIONS = {
         f"{CORE}/registration.py",
         '        record(session, "email_changed", origin.by(user.id), user_id=user.id)\n',
         "",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py proved",
     ),
     "trace of a proof": Mutation(
         f"{CORE}/registration.py",
@@ -593,7 +593,7 @@ MUTATIONS = {
             '        record(session, "email_verified", origin.by(user.id), user_id=user.id)\n'
         ),
         '        one_time.retire(session, user.id, "verify")\n',
-        "gatehouse/tests/test_registration.py",
+        "gatehouse/tests/test_registration.py proof_of",
     ),
     "account that is there, to who registers": Mutation(
         f"{CORE}/registration.py",
@@ -605,19 +605,19 @@ MUTATIONS = {
         f"{CORE}/registration.py",
         "user is None or (user.is_active and user.email_verified_at is None)\n",
         "user is None or user.email_verified_at is None\n",
-        "gatehouse/tests/test_registration.py",
+        "gatehouse/tests/test_registration.py disabled",
     ),
     "hash in a job": Mutation(
         f"{CORE}/registration.py",
         "    errand.registration_id, errand.password_hash = pending.id, None\n",
         "    errand.registration_id = pending.id\n",
-        "gatehouse/tests/test_registration.py",
+        "gatehouse/tests/test_registration.py whose",
     ),
     "one registration of a job": Mutation(
         f"{CORE}/registration.py",
         "    if errand.registration_id is not None:  # all but the mail was done before\n",
         "    if False:  # all but the mail was done before\n",
-        "gatehouse/tests/test_registration.py",
+        "gatehouse/tests/test_registration.py whose",
     ),
     "oldest registration of a network": Mutation(
         f"{CORE}/registration.py",
@@ -647,13 +647,13 @@ MUTATIONS = {
             "        )\n        .order_by"
         ),
         "        )\n        .order_by",
-        "gatehouse/tests/test_registration.py",
+        "gatehouse/tests/test_registration.py is_over",
     ),
     "newest registration, mailed again": Mutation(
         f"{CORE}/registration.py",
         "        .order_by(col(PendingRegistration.created_at).desc())\n",
         "        .order_by(col(PendingRegistration.created_at))\n",
-        "gatehouse/tests/test_registration.py",
+        "gatehouse/tests/test_registration.py several",
     ),
     "link before the one that is mailed again": Mutation(
         f"{CORE}/registration.py",
@@ -687,7 +687,7 @@ MUTATIONS = {
         "    pending.wrong_passwords = 0\n"
         "    session.add(pending)\n"
         '    link = terms.link("verify-email", token)\n',
-        "gatehouse/tests/test_registration.py",
+        "gatehouse/tests/test_registration.py several",
     ),
     "share of wrong passwords of a link": Mutation(
         f"{CORE}/registration.py",
@@ -733,13 +733,13 @@ MUTATIONS = {
             "col(PendingRegistration.email_key) == found.email_key)\n"
         ),
         ("        delete(PendingRegistration).where(col(PendingRegistration.id) == found.id)\n"),
-        "gatehouse/tests/test_registration.py",
+        "gatehouse/tests/test_registration.py several",
     ),
     "role of who registers": Mutation(
         f"{CORE}/registration.py",
         '        role="user",\n        email_verified_at=utc_now(),\n',
         '        role="admin",\n        email_verified_at=utc_now(),\n',
-        "gatehouse/tests/test_registration.py",
+        "gatehouse/tests/test_registration.py proved",
     ),
     "trace of a registration": Mutation(
         f"{CORE}/registration.py",
@@ -792,13 +792,13 @@ MUTATIONS = {
         f"{CORE}/routes/accounts.py",
         '                "password_changed",\n                origin,\n                user_id',
         '                "login",\n                origin,\n                user_id',
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py a_new",
     ),
     "notice of a new password": Mutation(
         f"{CORE}/routes/accounts.py",
         '            tell(session, "password_changed", locked, origin)\n',
         "",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py a_new",
     ),
     "trace of a deletion": Mutation(
         f"{CORE}/routes/accounts.py",
@@ -810,7 +810,7 @@ MUTATIONS = {
         f"{CORE}/routes/accounts.py",
         "            core.hooks.on_deleted(session, locked)\n",
         "",
-        "gatehouse/tests/test_hooks.py",
+        "gatehouse/tests/test_hooks.py service",
     ),
     "member that is not asked for": Mutation(
         f"{CORE}/routes/doors.py",
@@ -822,13 +822,13 @@ MUTATIONS = {
         f"{CORE}/routes/administration.py",
         'READ = requires("users:read")',
         'READ = requires("notes:read")',
-        "gatehouse/tests/test_administration.py",
+        "gatehouse/tests/test_administration.py nobody",
     ),
     "scope to change accounts": Mutation(
         f"{CORE}/routes/administration.py",
         'Writer = Annotated[AccessToken, requires("users:write")]',
         'Writer = Annotated[AccessToken, requires("users:read")]',
-        "gatehouse/tests/test_administration.py",
+        "gatehouse/tests/test_administration.py write",
     ),
     "role that there is not": Mutation(
         f"{CORE}/routes/administration.py",
@@ -840,19 +840,19 @@ MUTATIONS = {
         f"{CORE}/routes/administration.py",
         '                record(session, "role_changed", origin, user_id=user.id)\n',
         "",
-        "gatehouse/tests/test_administration.py",
+        "gatehouse/tests/test_administration.py loses",
     ),
     "trace of a disabled account": Mutation(
         f"{CORE}/routes/administration.py",
         "                record(session, done, origin, user_id=user.id)\n",
         "",
-        "gatehouse/tests/test_administration.py",
+        "gatehouse/tests/test_administration.py disabled",
     ),
     "trace of who is logged out by another": Mutation(
         f"{CORE}/routes/administration.py",
         '        record(session, "sessions_ended", origin, user_id=user.id)\n',
         "",
-        "gatehouse/tests/test_administration.py",
+        "gatehouse/tests/test_administration.py everywhere",
     ),
     "sessions of the account alone": Mutation(
         f"{CORE}/routes/administration.py",
@@ -882,31 +882,31 @@ MUTATIONS = {
         f"{CORE}/administering.py",
         '        record(session, "user_disabled", COMMAND, user_id=user.id)\n',
         "",
-        "gatehouse/tests/test_commands.py",
+        "gatehouse/tests/test_commands.py enabled",
     ),
     "trace of an enabling by a command": Mutation(
         f"{CORE}/administering.py",
         '        record(session, "user_enabled", COMMAND, user_id=user.id)\n',
         "",
-        "gatehouse/tests/test_commands.py",
+        "gatehouse/tests/test_commands.py enabled",
     ),
     "trace of an account made by a command": Mutation(
         f"{CORE}/accounting.py",
         '            record(session, "user_created", COMMAND, user_id=user.id)\n',
         "",
-        "gatehouse/tests/test_commands.py",
+        "gatehouse/tests/test_commands.py input",
     ),
     "password that is typed twice": Mutation(
         f"{CORE}/accounting.py",
         '    if password != getpass.getpass("The same again: "):\n',
         "    if False:\n",
-        "gatehouse/tests/test_commands.py",
+        "gatehouse/tests/test_commands.py password",
     ),
     "file of which no row is refused": Mutation(
         f"{CORE}/importing.py",
         "        if not refused and not only_look:\n",
         "        if not only_look:\n",
-        "gatehouse/tests/test_importing.py",
+        "gatehouse/tests/test_importing.py taken",
     ),
     "look at a file that writes nothing": Mutation(
         f"{CORE}/importing.py",
@@ -930,7 +930,7 @@ MUTATIONS = {
         f"{CORE}/importing.py",
         "        email_verified_at=now if row.verified else None,\n",
         "        email_verified_at=now,\n",
-        "gatehouse/tests/test_importing.py",
+        "gatehouse/tests/test_importing.py ending",
     ),
     "trace of each imported account": Mutation(
         f"{CORE}/importing.py",
@@ -948,7 +948,7 @@ MUTATIONS = {
         f"{CORE}/import_file.py",
         "                if (first := first_line.setdefault(row.key, line)) != line:\n",
         "                first = line\n                if False:\n",
-        "gatehouse/tests/test_importing.py",
+        "gatehouse/tests/test_importing.py starts",
     ),
     "hash that a login can check": Mutation(
         f"{CORE}/import_file.py",
@@ -966,7 +966,7 @@ MUTATIONS = {
         f"{CORE}/import_file.py",
         'found.get("email_verified", "false")',
         'found.get("email_verified", "true")',
-        "gatehouse/tests/test_importing.py",
+        "gatehouse/tests/test_importing.py ending",
     ),
     "fields of a row": Mutation(
         f"{CORE}/import_file.py",
@@ -996,7 +996,7 @@ MUTATIONS = {
         f"{CORE}/import_file.py",
         "        elif len(cells) == len(header):\n",
         "        elif cells:\n            cells = (cells + [''] * len(header))[: len(header)]\n",
-        "gatehouse/tests/test_importing.py",
+        "gatehouse/tests/test_importing.py starts",
     ),
     "length of a line": Mutation(
         f"{CORE}/import_file.py",
@@ -1050,7 +1050,7 @@ MUTATIONS = {
         f"{CORE}/invisible.py",
         "\\ufe00-\\ufe0f",
         "",
-        "gatehouse/tests/test_addresses.py",
+        "gatehouse/tests/test_addresses.py character",
     ),
     "text that is no address": Mutation(
         f"{CORE}/addresses.py",

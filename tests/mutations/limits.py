@@ -11,7 +11,7 @@ MUTATIONS = {
         f"{CORE}/throttle.py",
         "            if seen >= LOGIN_PAIR.amount:\n",
         "            if seen > LOGIN_PAIR.amount:\n",
-        THROTTLE,
+        f"{THROTTLE} expired_keys",
     ),
     "limit of a pair at once": Mutation(
         f"{CORE}/throttle.py",
@@ -26,7 +26,7 @@ MUTATIONS = {
             "            refusal = None\n"
             "            _take(store, replace(LOGIN_NETWORK, amount=amount), whole)\n"
         ),
-        THROTTLE,
+        f"{THROTTLE} oldest",
     ),
     "network of a pair": Mutation(
         f"{CORE}/throttle.py",
@@ -40,8 +40,8 @@ MUTATIONS = {
             "        whole = _key(LOGIN_NETWORK, network)\n\n"
             "        def attempt"
         ),
-        THROTTLE,
-        owner="gatehouse/tests/test_throttled_logins.py the_owner_logs_in_from_elsewhere_meanwhile",
+        f"{THROTTLE} clears",
+        owner="gatehouse/tests/test_throttled_logins.py elsewhere",
     ),
     "account of a pair": Mutation(
         f"{CORE}/throttle.py",
@@ -55,15 +55,15 @@ MUTATIONS = {
             "        whole = _key(LOGIN_NETWORK, network)\n\n"
             "        def attempt"
         ),
-        THROTTLE,
-        owner="gatehouse/tests/test_throttled_logins.py an_address_may_fail_fifty_times_over_all_accounts",
+        f"{THROTTLE} oldest",
+        owner="gatehouse/tests/test_throttled_logins.py fifty",
     ),
     "failures that a right login forgives": Mutation(
         f"{CORE}/throttle.py",
         "            store.clear(pair)\n            _give_back(store, whole)\n",
         "            store.clear(pair)\n            store.clear(whole)\n",
         f"{THROTTLE} buys",
-        owner="gatehouse/tests/test_throttled_logins.py a_right_login_now_and_then_buys_no_guesses_at_others",
+        owner="gatehouse/tests/test_throttled_logins.py others",
     ),
     "age of what is given back": Mutation(
         f"{CORE}/throttle.py",
@@ -75,28 +75,28 @@ MUTATIONS = {
         f"{CORE}/throttle.py",
         "                _give_back(store, whole)  # parallel attempts filled the pair meanwhile\n",
         "                pass\n",
-        THROTTLE,
+        f"{THROTTLE} fifty_at",
     ),
     "limit of right logins in a minute": Mutation(
         f"{CORE}/throttle.py",
         "            return _take(store, LOGIN_RIGHT, right)\n",
         "            return None\n",
         f"{THROTTLE} sixty",
-        owner="gatehouse/tests/test_throttled_logins.py beyond_sixty_right_logins_in_a_minute_no_hash_is_computed",
+        owner="gatehouse/tests/test_throttled_logins.py beyond",
     ),
     "right logins looked at first": Mutation(
         f"{CORE}/throttle.py",
         "                (LOGIN_RIGHT, right),\n",
         "",
         f"{THROTTLE} right",
-        owner="gatehouse/tests/test_throttled_logins.py beyond_sixty_right_logins_in_a_minute_no_hash_is_computed",
+        owner="gatehouse/tests/test_throttled_logins.py beyond",
     ),
     "account of right logins": Mutation(
         f"{CORE}/throttle.py",
         ("        right = _key(LOGIN_RIGHT, account, network)\n\n        def succeed"),
         "        right = _key(LOGIN_RIGHT, network)\n\n        def succeed",
         f"{THROTTLE} sixty or office",
-        owner="gatehouse/tests/test_throttled_logins.py beyond_sixty_right_logins_in_a_minute_no_hash_is_computed",
+        owner="gatehouse/tests/test_throttled_logins.py beyond",
     ),
     "share of an address's mails": Mutation(
         f"{CORE}/throttle.py",
@@ -121,14 +121,14 @@ MUTATIONS = {
         "IPv6Network((int(parsed), 64), strict=False)",
         "IPv6Network((int(parsed), 128), strict=False)",
         f"{THROTTLE} network",
-        owner="gatehouse/tests/test_throttled_logins.py the_addresses_of_one_ipv6_network_are_one_client",
+        owner="gatehouse/tests/test_throttled_logins.py addresses",
     ),
     "IPv4 inside IPv6": Mutation(
         f"{CORE}/throttle.py",
         "parsed.ipv4_mapped or ",
         "",
         f"{THROTTLE} network",
-        owner="gatehouse/tests/test_throttled_logins.py the_addresses_of_one_ipv6_network_are_one_client",
+        owner="gatehouse/tests/test_throttled_logins.py addresses",
     ),
     "length of what is no address": Mutation(
         f"{CORE}/throttle.py",
@@ -146,15 +146,15 @@ MUTATIONS = {
         f"{CORE}/throttle.py",
         '    return ":".join((limit.name, *digests))\n',
         '    return ":".join(digests)\n',
-        THROTTLE,
-        owner="gatehouse/tests/test_throttled_logins.py beyond_sixty_right_logins_in_a_minute_no_hash_is_computed",
+        f"{THROTTLE} clears",
+        owner="gatehouse/tests/test_throttled_logins.py beyond",
     ),
     "one first refusal": Mutation(
         f"{CORE}/throttle.py",
         'first = store.acquire_entry(f"{key}:refused", 1, limit.seconds)',
         "first = True",
         f"{THROTTLE} first",
-        owner="gatehouse/tests/test_throttled_logins.py the_first_refusal_of_a_series_is_an_event_and_each_failure_is",
+        owner="gatehouse/tests/test_throttled_logins.py first",
     ),
     "time until the next one": Mutation(
         f"{CORE}/throttle.py",
@@ -190,7 +190,7 @@ MUTATIONS = {
         f"{CORE}/windows.py",
         'key_prefix=f"gatehouse:{service}"',
         'key_prefix="gatehouse"',
-        THROTTLE,
+        f"{THROTTLE} every",
     ),
     "bound of keys": Mutation(
         f"{CORE}/windows.py",
@@ -214,22 +214,22 @@ MUTATIONS = {
         f"{CORE}/memory_store.py",
         "        if len(window) >= limit:\n",
         "        if len(window) > limit:\n",
-        THROTTLE,
-        owner="gatehouse/tests/test_throttled_logins.py the_first_refusal_of_a_series_is_an_event_and_each_failure_is",
+        f"{THROTTLE} slides",
+        owner="gatehouse/tests/test_throttled_logins.py first",
     ),
     "window that slides": Mutation(
         f"{CORE}/memory_store.py",
         "        first = bisect_right(times, now - expiry)\n",
         "        first = 0\n",
-        THROTTLE,
-        owner="gatehouse/tests/test_throttled_logins.py after_ten_failures_even_the_right_password_waits_and_is_not_looked_at",
+        f"{THROTTLE} refusal",
+        owner="gatehouse/tests/test_throttled_logins.py password",
     ),
     "what has left the window": Mutation(
         f"{CORE}/memory_store.py",
         "            del self.times[:expired]\n",
         "            pass\n",
-        THROTTLE,
-        owner="gatehouse/tests/test_throttled_logins.py after_ten_failures_even_the_right_password_waits_and_is_not_looked_at",
+        f"{THROTTLE} slides",
+        owner="gatehouse/tests/test_throttled_logins.py password",
     ),
     "keys of which nothing is left": Mutation(
         f"{CORE}/memory_store.py",

@@ -48,7 +48,7 @@ MUTATIONS = {
         f"{CORE}/passwords.py",
         "        return await self._queue.run(check, client)\n",
         "        return check()\n",
-        QUEUE,
+        f"{QUEUE} beyond",
     ),
     "share of who has hashes made": Mutation(
         f"{CORE}/passwords.py",
@@ -132,19 +132,19 @@ MUTATIONS = {
         f"{CORE}/password_policy.py",
         "    if len(normal) > MAX_LENGTH:\n        raise too_long\n",
         "",
-        POLICY,
+        f"{POLICY} length",
     ),
     "half a surrogate in a password": Mutation(
         f"{CORE}/password_policy.py",
         "        password.encode()\n",
         "        pass\n",
-        POLICY,
+        f"{POLICY} cannot",
     ),
     "compatibility forms of a password": Mutation(
         f"{CORE}/password_policy.py",
         'normal = unicodedata.normalize("NFKC", password)',
         'normal = unicodedata.normalize("NFC", password)',
-        HASHES,
+        f"{HASHES} unicode",
     ),
     "shortest password": Mutation(
         f"{CORE}/password_policy.py",
@@ -174,7 +174,7 @@ MUTATIONS = {
         f"{CORE}/password_policy.py",
         "    folded = normal.casefold()\n",
         "    folded = normal\n",
-        POLICY,
+        f"{POLICY} common",
     ),
     "password made of the address": Mutation(
         f"{CORE}/password_policy.py",
@@ -284,7 +284,7 @@ MUTATIONS = {
         f"{CORE}/hash_threads.py",
         "        found += (_whole_cores(folder), _hashes_in_memory(folder))\n",
         "        found += (_hashes_in_memory(folder),)\n",
-        THREADS,
+        f"{THREADS} version_two",
     ),
     "groups above the process's own": Mutation(
         f"{CORE}/hash_threads.py",
@@ -318,7 +318,7 @@ MUTATIONS = {
             "    if checked.new_hash"
         ),
         "    if checked.new_hash",
-        "gatehouse/tests/test_throttled_logins.py",
+        "gatehouse/tests/test_throttled_logins.py others",
     ),
     "scopes that end in no login": Mutation(
         f"{CORE}/proving.py",
@@ -336,7 +336,7 @@ MUTATIONS = {
             'lambda: core.throttle.count_login(key, ""))\n\n'
             "    checked = await core.passwords.verify(password, stored, count, "
         ),
-        "gatehouse/tests/test_throttled_logins.py",
+        "gatehouse/tests/test_throttled_logins.py elsewhere",
     ),
     "account of a guess": Mutation(
         f"{CORE}/proving.py",
@@ -348,7 +348,7 @@ MUTATIONS = {
             'lambda: core.throttle.count_login("", origin.network))\n\n'
             "    checked = await core.passwords.verify(password, stored, count, "
         ),
-        "gatehouse/tests/test_throttled_logins.py",
+        "gatehouse/tests/test_throttled_logins.py fifty",
     ),
     "throttle of a link's password": Mutation(
         f"{CORE}/proving.py",
@@ -395,7 +395,7 @@ MUTATIONS = {
             "_normalised(change.new_password):\n"
         ),
         "    if False:\n",
-        "gatehouse/tests/test_recovery.py",
+        "gatehouse/tests/test_recovery.py change_that",
     ),
     "policy for a new password": Mutation(
         f"{CORE}/routes/doors.py",

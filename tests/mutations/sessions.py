@@ -164,7 +164,7 @@ MUTATIONS = {
         f"{CORE}/refresh.py",
         "    body = PREFIX + secrets.token_urlsafe(32)\n",
         '    body = PREFIX + secrets.token_urlsafe(8).ljust(43, "A")\n',
-        f"{REFRESH}",
+        f"{REFRESH} prefix",
     ),
     "digest of a refresh token": Mutation(
         f"{CORE}/refresh.py",
@@ -200,7 +200,7 @@ MUTATIONS = {
         f"{CORE}/refresh.py",
         ".derive(token.encode())",
         '.derive(b"successor")',
-        f"{REFRESH}",
+        f"{REFRESH} exchanged",
     ),
     "use of a session": Mutation(
         f"{CORE}/refresh.py",
@@ -251,7 +251,7 @@ MUTATIONS = {
         f"{CORE}/routes/grants.py",
         '        record(session, "login", acting, user_id=user.id, session_id=opened.id)\n',
         "",
-        SESSIONS,
+        f"{SESSIONS} events",
     ),
     "login that ends in nothing": Mutation(
         f"{CORE}/routes/grants.py",
@@ -284,7 +284,7 @@ MUTATIONS = {
         f"{CORE}/routes/token.py",
         '    response.headers["Pragma"] = "no-cache"\n',
         "",
-        LOGIN,
+        f"{LOGIN} answers",
     ),
     "media type of a form": Mutation(
         f"{CORE}/routes/forms.py",
@@ -338,13 +338,13 @@ MUTATIONS = {
         f"{CORE}/stamps.py",
         "            stamp=stamp,\n            excepted_session_id=excepted,\n",
         "            stamp=0,\n            excepted_session_id=excepted,\n",
-        REVOCATION,
+        f"{REVOCATION} those",
     ),
     "exception in the row of an account": Mutation(
         f"{CORE}/stamps.py",
         "            excepted_session_id=excepted,\n",
         "            excepted_session_id=None,\n",
-        REVOCATION,
+        f"{REVOCATION} those",
     ),
     "stamp of a deleted account": Mutation(
         f"{CORE}/stamps.py",
@@ -362,7 +362,7 @@ MUTATIONS = {
         f"{CORE}/stamps.py",
         "    _note(session, Ended(epoch=epoch))\n",
         "",
-        REVOCATION,
+        f"{REVOCATION} notes",
     ),
     "epoch that rises": Mutation(
         f"{CORE}/stamps.py",
@@ -374,7 +374,7 @@ MUTATIONS = {
         f"{CORE}/stamps.py",
         "max(int(time.time()), last_position(session) + 1)",
         "int(time.time())",
-        REVOCATION,
+        f"{REVOCATION} those",
     ),
     "position that rises after a cleanup": Mutation(
         f"{CORE}/stamps.py",
@@ -398,7 +398,7 @@ MUTATIONS = {
         f"{CORE}/revocation.py",
         "        self._keep = lifetime + OVERLAP\n",
         "        self._keep = lifetime\n",
-        REVOCATION,
+        f"{REVOCATION} first",
     ),
     "how long the list keeps what ended": Mutation(
         f"{CORE}/revocation.py",
@@ -459,7 +459,7 @@ MUTATIONS = {
             "            self._seen, _ = self._place(session)\n"
             "        self._forget()\n"
         ),
-        REVOCATION,
+        f"{REVOCATION} query",
     ),
     "epoch that the list has heard of": Mutation(
         f"{CORE}/revocation.py",
@@ -487,19 +487,19 @@ MUTATIONS = {
         f"{CORE}/cleaning.py",
         "ENDED_KEPT = timedelta(days=2)",
         "ENDED_KEPT = timedelta(minutes=20)",
-        GROWTH,
+        f"{GROWTH} cleaning_ends",
     ),
     "end of what has ended": Mutation(
         f"{CORE}/cleaning.py",
         ("        (EndedSession, EndedSession.session_id, col(EndedSession.ended_at) < ended),\n"),
         "",
-        GROWTH,
+        f"{GROWTH} cleaning_ends",
     ),
     "end of entries of accounts": Mutation(
         f"{CORE}/cleaning.py",
         ("        (EndedAccount, EndedAccount.user_id, col(EndedAccount.ended_at) < ended),\n"),
         "",
-        GROWTH,
+        f"{GROWTH} cleaning_ends",
     ),
     "end of old events": Mutation(
         f"{CORE}/cleaning.py",
@@ -529,7 +529,7 @@ MUTATIONS = {
         f"{CORE}/cleaning.py",
         "        (OneTimeToken, OneTimeToken.digest, col(OneTimeToken.expires_at) < now),\n",
         "",
-        GROWTH,
+        f"{GROWTH} cleaning_ends",
     ),
     "end of registrations": Mutation(
         f"{CORE}/cleaning.py",
@@ -538,7 +538,7 @@ MUTATIONS = {
             "col(PendingRegistration.expires_at) < now),\n"
         ),
         "",
-        GROWTH,
+        f"{GROWTH} cleaning_ends",
     ),
     "cleaning on the way": Mutation(
         f"{CORE}/routes/grants.py",
@@ -550,19 +550,19 @@ MUTATIONS = {
         f"{CORE}/audit.py",
         '"".join(c for c in agent if c.isprintable())[:USER_AGENT_LENGTH]',
         "agent[:USER_AGENT_LENGTH]",
-        SESSIONS,
+        f"{SESSIONS} events",
     ),
     "length of a client's name": Mutation(
         f"{CORE}/audit.py",
         "if c.isprintable())[:USER_AGENT_LENGTH]",
         "if c.isprintable())",
-        SESSIONS,
+        f"{SESSIONS} events",
     ),
     "row of an event": Mutation(
         f"{CORE}/audit.py",
         "    session.add(row)\n",
         "",
-        SESSIONS,
+        f"{SESSIONS} tokens",
     ),
     "line of an event": Mutation(
         f"{CORE}/audit.py",
@@ -586,7 +586,7 @@ MUTATIONS = {
         f"{CORE}/administering.py",
         "    if bool(asked.email) == asked.all:\n",
         "    if False:\n",
-        COMMANDS,
+        f"{COMMANDS} usage",
     ),
     "sessions of one account by a command": Mutation(
         f"{CORE}/administering.py",
@@ -642,7 +642,7 @@ MUTATIONS = {
         f"{CORE}/database.py",
         '        "connect_timeout": str(CONNECT_WAIT),\n',
         "",
-        DATA,
+        f"{DATA} postgresql",
     ),
     "what is told after a commit": Mutation(
         f"{CORE}/database.py",
@@ -678,7 +678,7 @@ MUTATIONS = {
         f"{CORE}/cleaning.py",
         "(func.now() if is_remote else now) - ENDED_KEPT",
         "now - ENDED_KEPT",
-        GROWTH,
+        f"{GROWTH} cleaning_ends",
         postgresql=True,
     ),
 }
