@@ -94,12 +94,6 @@ MUTATIONS = {
         "    if False:",
         "gatehouse/tests/test_administration.py active",
     ),
-    "stamp of a login under way": Mutation(
-        f"{CORE}/users.py",
-        "user is None or user.stamp != proved.stamp or",
-        "user is None or",
-        "gatehouse/tests/test_between.py before",
-    ),
     "activity of a login under way": Mutation(
         f"{CORE}/users.py",
         (
@@ -519,8 +513,8 @@ MUTATIONS = {
     ),
     "disabled account that is mailed a link": Mutation(
         f"{CORE}/recovery.py",
-        "    if user is None or not user.is_active or is_void(errand, user):\n",
-        "    if user is None or is_void(errand, user):\n",
+        "    if user is None or not user.is_active or not bind(errand, user):\n",
+        "    if user is None or not bind(errand, user):\n",
         "gatehouse/tests/test_recovery.py only_an_active",
     ),
     "link to the address as it is kept": Mutation(
@@ -939,9 +933,9 @@ MUTATIONS = {
         "gatehouse/tests/test_importing.py audit_row",
     ),
     "text of a hook's error at an import": Mutation(
-        f"{CORE}/importing.py",
-        "your on_registered failed ({type(error).__name__}) ",
-        "your on_registered failed ({error}) ",
+        f"{CORE}/accounting.py",
+        "        name = type(error).__name__\n",
+        "        name = str(error)\n",
         "gatehouse/tests/test_importing.py hook",
     ),
     "one account a file": Mutation(

@@ -92,19 +92,15 @@ MUTATIONS = {
     ),
     "one mail for two requests": Mutation(
         f"{CORE}/recovery.py",
-        (
-            "    if is_superseded(session, errand):\n"
-            "        return None\n"
-            "    found = session.exec(select(User.id)"
-        ),
-        "    found = session.exec(select(User.id)",
+        ("    if is_superseded(session, errand):\n        return None\n    user = lock_address("),
+        "    user = lock_address(",
         f"{JOBS} twice",
         owner=True,
     ),
     "stamp of a job that was put off": Mutation(
         f"{CORE}/errands.py",
-        "    return errand.stamp != user.stamp\n",
-        "    return False\n",
+        "    return errand.stamp == user.stamp\n",
+        "    return True\n",
         "gatehouse/tests/test_between.py put_off",
         owner=True,
     ),

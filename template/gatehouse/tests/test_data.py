@@ -103,16 +103,22 @@ def test_a_history_of_the_owners_sees_no_table_of_the_core(
     engine.dispose()
 
 
+def at_0_4_0(url: str) -> Engine:
+    """A database as that release leaves it."""
+    config = Config()
+    config.set_main_option("script_location", str(CORE_MIGRATIONS))
+    engine = create_database_engine(url)
+    with engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "gatehouse_0003")
+    return engine
+
+
 def test_indexes_that_were_made_before_their_migration_are_taken_as_they_are(
     core: Gatehouse, fresh_url: str
 ) -> None:
     """As UPGRADING says: on PostgreSQL they can be made while the service writes on."""
-    config = Config()
-    config.set_main_option("script_location", str(CORE_MIGRATIONS))
-    engine = create_database_engine(fresh_url)
-    with engine.connect() as connection, connection.begin():
-        config.attributes["connection"] = connection
-        command.upgrade(config, "gatehouse_0003")
+    engine = at_0_4_0(fresh_url)
     how = "CONCURRENTLY" if engine.dialect.name == "postgresql" else ""
     name = "ix_gatehouse_login_session_last_used_at"
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
@@ -130,12 +136,8 @@ def test_links_and_jobs_that_an_event_overtook_before_the_stamps_are_dropped(
     core: Gatehouse, fresh_url: str, event: str
 ) -> None:
     """Up to 0.4.0 a job that changes the address outlived a reset, a link outlived a disabling."""
-    config = Config()
-    config.set_main_option("script_location", str(CORE_MIGRATIONS))
-    engine = create_database_engine(fresh_url)
+    engine = at_0_4_0(fresh_url)
     with engine.connect() as connection, connection.begin():
-        config.attributes["connection"] = connection
-        command.upgrade(config, "gatehouse_0003")
         begin_at_0_4_0(connection, event)
     migrate(fresh_url, core.migrations)
     with engine.connect() as connection:

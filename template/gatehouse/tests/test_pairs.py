@@ -22,13 +22,13 @@ from acts import PREPARED, VERBS, finish
 from fastapi import FastAPI
 from invariants import INVARIANTS, failures
 from sqlalchemy import text
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session
 from starlette.testclient import TestClient
 from world import World, an_account, an_unproved_account, no_account, watch_mail
 
 from gatehouse.database import Database
 from gatehouse.state import Gatehouse
-from gatehouse.testing import CreateUser, SignIn
+from gatehouse.testing import CreateUser, SignIn, empty
 
 pytestmark = pytest.mark.thorough
 
@@ -193,15 +193,6 @@ def begun_anew(world: World, begun: int) -> None:
             one.begun = now
 
 
-def forget(core: Gatehouse) -> None:
-    """Everything but the tables."""
-    core.throttle.forget()
-    core.revocation.forget()
-    with core.database.engine.connect() as connection, connection.begin():
-        for table in reversed(SQLModel.metadata.sorted_tables):
-            connection.execute(table.delete())
-
-
 def sample() -> list[Any]:
     if os.environ.get("PAIRS") == "all":
         return PAIRS
@@ -238,7 +229,7 @@ def test_what_must_hold_holds_at_every_boundary(
         except AssertionError as error:
             raise AssertionError(f"at boundary {at}: {error}\n{world.done}") from error
         finally:
-            forget(core)
+            empty(core)
         waited += gate.waited
         if not gate.passed:
             record_property("boundaries", at)

@@ -11,6 +11,7 @@ from sqlmodel import Session
 from gatehouse import users
 from gatehouse.addresses import BadAddress, normalise
 from gatehouse.audit import COMMAND, record
+from gatehouse.hooks import Hooks
 from gatehouse.passwords import WeakPassword, check_new_password
 from gatehouse.refusal import StartRefused
 from gatehouse.serving import load, require_migrated
@@ -40,22 +41,26 @@ def create(service: "Service", asked: argparse.Namespace) -> int:
                 session, email=asked.email, password_hash=password_hash, role=role
             )
             record(session, "user_created", COMMAND, user_id=user.id)
-            _tell(core, session, user)
+            run_on_registered(core.hooks, session, user, "No account was made")
     except (BadAddress, WeakPassword, users.AddressTaken) as error:
         raise StartRefused(f"No account was made: {error}") from None
     print(f"Made the account {user.email} with the role {role}. Log in at POST /auth/token.")
     return 0
 
 
-def _tell(core: Gatehouse, session: Session, user: User) -> None:
-    """Run the service's own code. What it raises undoes the account."""
+def run_on_registered(
+    hooks: Hooks, session: Session, user: User, undone: str, row: str = ""
+) -> None:
+    """Run the service's own code for a new account; what it raises undoes the command.
+
+    What it wrote is flushed, to fail at the account that it is for.
+    """
     try:
-        core.hooks.on_registered(session, user)
+        hooks.on_registered(session, user)
         session.flush()
     except Exception as error:  # its text may hold anything
-        raise StartRefused(
-            f"No account was made: your on_registered failed ({type(error).__name__})."
-        ) from None
+        name = type(error).__name__
+        raise StartRefused(f"{undone}: your on_registered failed ({name}){row}.") from None
 
 
 def _read_password() -> str:

@@ -85,14 +85,14 @@ def origin_of(errand: Errand) -> Origin:
     )
 
 
-def is_void(errand: Errand, user: User) -> bool:
-    """Whether the account has moved on since this was looked at first: then it makes no link.
+def bind(errand: Errand, user: User) -> bool:
+    """Bind what a form asked for to the account's stamp, at the first look at that account.
 
-    What a form asked for names no account before that, so it takes the stamp then.
+    Returns whether that is its stamp still: an errand whose account has moved on makes no link.
     """
     if errand.stamp is None:
         errand.stamp = user.stamp
-    return errand.stamp != user.stamp
+    return errand.stamp == user.stamp
 
 
 def is_superseded(session: Session, errand: Errand) -> bool:

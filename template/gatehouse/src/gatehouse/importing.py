@@ -13,6 +13,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
+from gatehouse.accounting import run_on_registered
 from gatehouse.audit import COMMAND
 from gatehouse.hooks import Hooks
 from gatehouse.import_file import Row, read_rows, show_progress
@@ -95,7 +96,8 @@ def _make_accounts(session: Session, rows: list[Row], hooks: Hooks) -> None:
         events = [{**event, "id": uuid4(), "user_id": user.id} for user in users]
         session.execute(insert(AuditEvent), events)
         for row, user in zip(batch, users, strict=True):
-            _tell(hooks, session, user, row.line)
+            where = f" for the row of line {row.line}"
+            run_on_registered(hooks, session, user, "Nothing was imported", where)
         done += len(batch)
         show_progress(done, "accounts made")
 
@@ -110,18 +112,6 @@ def _user(row: Row) -> User:
         email_verified_at=now if row.verified else None,
         created_at=row.created_at or now,
     )
-
-
-def _tell(hooks: Hooks, session: Session, user: User, line: int) -> None:
-    """Run the service's own code. What it wrote is flushed, to fail at the row that it is for."""
-    try:
-        hooks.on_registered(session, user)
-        session.flush()
-    except Exception as error:  # its text may hold anything
-        raise StartRefused(
-            f"Nothing was imported: your on_registered failed ({type(error).__name__}) "
-            f"for the row of line {line}."
-        ) from None
 
 
 def _batches(rows: list[Row]) -> Iterator[list[Row]]:

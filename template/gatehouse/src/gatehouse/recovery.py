@@ -8,9 +8,9 @@ from sqlmodel import Session, col, select
 from gatehouse import one_time
 from gatehouse.addresses import normalise
 from gatehouse.audit import Origin, record
-from gatehouse.errands import Letter, Terms, is_superseded, is_void, leave, origin_of
+from gatehouse.errands import Letter, Terms, bind, is_superseded, leave, origin_of
 from gatehouse.tables import Errand, User, utc_now
-from gatehouse.users import LockedUser, lock_user, set_password
+from gatehouse.users import LockedUser, lock_address, lock_user, set_password
 
 MINUTES = {"minutes": str(int(one_time.LIVES["reset"].total_seconds() // 60))}
 HOURS = {"hours": str(int(one_time.LIVES["change_email"].total_seconds() // 3600))}
@@ -20,12 +20,11 @@ def forgot(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     """The mail with the link that sets a new password, where there is an account to set it for."""
     if is_superseded(session, errand):
         return None
-    found = session.exec(select(User.id).where(User.email_key == errand.email_key)).one_or_none()
-    user = lock_user(session, found) if found else None
+    user = lock_address(session, errand.email_key)
     if errand.stamp is None:  # not by the count of tries: one may have failed before it wrote
         user_id = user.id if user else None
         record(session, "password_reset_requested", origin_of(errand), user_id=user_id)
-    if user is None or not user.is_active or is_void(errand, user):
+    if user is None or not user.is_active or not bind(errand, user):
         return None
     # To the address as stored, never as typed: they may be look-alikes of each other.
     token = one_time.issue(session, "reset", user, user.email)

@@ -13,13 +13,13 @@ from sqlmodel import Session, col, select
 
 from gatehouse import one_time
 from gatehouse.audit import Origin, record
-from gatehouse.errands import Letter, Terms, is_superseded, is_void, origin_of
+from gatehouse.errands import Letter, Terms, bind, is_superseded, origin_of
 from gatehouse.hooks import Hooks
 from gatehouse.invisible import holds_invisible
 from gatehouse.one_time import BadOneTimeToken, digest_of
 from gatehouse.recovery import tell
 from gatehouse.tables import Errand, OneTimeToken, PendingRegistration, User, utc_now
-from gatehouse.users import LockedUser, lock_user, set_email, set_password
+from gatehouse.users import LockedUser, lock_address, lock_user, set_email, set_password
 
 HOURS = {"hours": str(int(one_time.LIVES["verify"].total_seconds() // 3600))}
 # Tells our page to ask for the password, so that who confirms a registration that a stranger
@@ -35,7 +35,7 @@ def register(session: Session, errand: Errand, terms: Terms) -> Letter | None:
         return _renew(session, session.get(PendingRegistration, errand.registration_id), terms)
     if errand.password_hash is None:  # the same, where the account exists at once
         return _prove(session, errand, terms)
-    user = _user_of(session, errand)
+    user = lock_address(session, errand.email_key)
     if user is None and holds_invisible(errand.email):  # asked of an earlier release
         return None
     if user is None and not terms.must_verify:
@@ -49,16 +49,6 @@ def register(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     errand.registration_id, errand.password_hash = pending.id, None
     session.add(errand)
     return _renew(session, pending, terms)
-
-
-def _user_of(session: Session, errand: Errand) -> LockedUser | None:
-    return lock_address(session, errand.email_key)
-
-
-def lock_address(session: Session, email_key: str) -> LockedUser | None:
-    """The account of an address, locked."""
-    found = session.exec(select(User.id).where(User.email_key == email_key)).one_or_none()
-    return lock_user(session, found) if found else None
 
 
 def _make_at_once(session: Session, errand: Errand, terms: Terms) -> Letter | None:
@@ -141,10 +131,10 @@ def verify(session: Session, errand: Errand, terms: Terms) -> Letter | None:
 
 
 def _prove(session: Session, errand: Errand, terms: Terms) -> Letter | None:
-    user = _user_of(session, errand)
+    user = lock_address(session, errand.email_key)
     if user is None or not user.is_active or user.email_verified_at is not None:
         return None
-    if is_void(errand, user):
+    if not bind(errand, user):
         return None
     token = one_time.issue(session, "verify", user, user.email)
     link = terms.link("verify-email", token, ASK)

@@ -86,6 +86,12 @@ def lock_user(session: Session, user_id: UUID, *, share: bool = False) -> Locked
     return None if user is None else LockedUser(user)
 
 
+def lock_address(session: Session, email_key: str) -> LockedUser | None:
+    """The account of an address, held as by `lock_user`."""
+    found = session.exec(select(User.id).where(User.email_key == email_key)).one_or_none()
+    return lock_user(session, found) if found else None
+
+
 def find_credentials(
     session: Session, which: ColumnElement[bool], *, verified: bool, network: str
 ) -> Credentials | None:
@@ -226,9 +232,7 @@ def create_user(session: Session, *, email: str, password_hash: str, role: str) 
 def find_user(session: Session, email: str) -> LockedUser:
     """The account of an address, locked, for a command. Raises `BadAddress` and `NoSuchUser`."""
     lock_administration(session)
-    key = lenient_key(email)
-    found = session.exec(select(User.id).where(User.email_key == key)).one_or_none()
-    user = lock_user(session, found) if found else None
+    user = lock_address(session, lenient_key(email))
     if user is None:
         raise NoSuchUser("no account has this address")
     return user
