@@ -120,26 +120,25 @@ def types(session: nox.Session) -> None:
 @nox.parametrize("database", DATABASES, ids=DATABASES)
 def core(session: nox.Session, database: str) -> None:
     """The core's tests where the core lies, against a small sample application."""
-    session.install("-e", f"{CORE}[testing]")
-    session.chdir(CORE)
-    install(session, "core")
-    session.run(
-        *("pytest", "-q", "-n", "auto", "-c", "tests/in_place.ini"),
-        *("-o", f"gatehouse_database={database}", "tests", *session.posargs),
-    )
+    test_in_place(session, database, "tests")
 
 
 @nox.session
 @nox.parametrize("database", DATABASES, ids=DATABASES)
 def pairs(session: nox.Session, database: str) -> None:
     """Every pair of acts on an account, the second at each boundary of the first: all of them."""
+    test_in_place(session, database, "tests/test_pairs.py", PAIRS="all")
+
+
+def test_in_place(session: nox.Session, database: str, tests: str, **environment: str) -> None:
+    """Run tests of the core where the core lies."""
     session.install("-e", f"{CORE}[testing]")
     session.chdir(CORE)
     install(session, "core")
     session.run(
-        *("pytest", "-q", "-n", "auto", "-c", "tests/in_place.ini", "tests/test_pairs.py"),
+        *("pytest", "-q", "-n", "auto", "-c", "tests/in_place.ini", tests),
         *("-o", f"gatehouse_database={database}", *session.posargs),
-        env={"PAIRS": "all"},
+        env=environment,
     )
 
 

@@ -24,10 +24,8 @@ FLOOR = "9.19.1"
 
 CORE = "gatehouse"
 WORKFLOWS = tuple(f".github/workflows/{name}.yml" for name in ("ci", "dependencies", "update"))
-MERGED = (
-    *("Dockerfile", "compose.yaml", ".dockerignore", ".gitignore", ".gitattributes"),
-    *(".github/renovate.json", *WORKFLOWS),
-)
+AT_THE_ROOT = ("Dockerfile", "compose.yaml", ".dockerignore", ".gitignore", ".gitattributes")
+MERGED = (*AT_THE_ROOT, ".github/renovate.json", *WORKFLOWS)
 # Written by `copier copy` alone: an update never writes them, whatever its copier.yml says.
 YOURS_FOLDERS = ("src", "migrations", "tests")
 YOURS_FILES = ("pyproject.toml", "README.md", ".env.example")
@@ -75,7 +73,7 @@ def excludes(own: Iterable[str] = ()) -> list[str]:
     The last pattern that matches decides. They come after those of the release's own copier.yml,
     and Copier matches them with the rendered path, so no name made by Jinja gets past them.
     """
-    patterns = ["/*", f"!/{CORE}", f"!/{ANSWERS}", *(f"!/{name}" for name in MERGED[:5])]
+    patterns = ["/*", f"!/{CORE}", f"!/{ANSWERS}", *(f"!/{name}" for name in AT_THE_ROOT)]
     patterns += ["!/.github", "/.github/*", "!/.github/renovate.json"]
     patterns += ["!/.github/workflows", "/.github/workflows/*", *(f"!/{one}" for one in WORKFLOWS)]
     patterns += [
@@ -183,7 +181,7 @@ def refuse(what: str, found: list[str]) -> None:
 
 def untracked() -> set[str]:
     """What git does not have where an update writes; also what it ignores, as a release may say."""
-    places = (CORE, ".github", *MERGED[:5])
+    places = (CORE, ".github", *AT_THE_ROOT)
     return set(filter(None, git("ls-files", "-o", "-z", "--", *places).split("\0")))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 CORE = "gatehouse/src/gatehouse"
-PARTS = 5  # a run takes one, another one each day
+PARTS = 10  # a run takes one, another one each day
 
 
 @dataclass(frozen=True)
