@@ -205,8 +205,10 @@ def test_a_file_of_the_owners_at_the_new_place_is_a_conflict(service: Path) -> N
     (service / new(TEXT)).parent.mkdir()
     (service / new(TEXT)).write_text("mine = True\n")
     edit(service, TEXT, start=MINE)
-    assert check(service, "update").returncode == 3
-    assert "mine = True" in git(service, "show", f"HEAD:{new(TEXT)}")
+    done = check(service, "update")
+    assert done.returncode == 3
+    assert f"Conflict: {new(TEXT)} was there before." in done.stdout
+    assert "mine = True" in (service / new(TEXT)).read_text()
 
 
 def test_a_service_in_a_folder_of_a_repository_keeps_its_edits_too(

@@ -428,6 +428,13 @@ MUTATIONS = {
         "tests/test_moved_files.py conflict_at",
         of_template=True,
     ),
+    "file of the owner's at the new place": Mutation(
+        "template/gatehouse/carry.py",
+        "    if here not in (theirs, merged, None):\n",
+        "    if False:\n",
+        "tests/test_moved_files.py of_the_owners",
+        of_template=True,
+    ),
 }
 
 ARGUED = {
