@@ -24,6 +24,7 @@ from gatehouse import (
     utc_now,
 )
 from gatehouse.hooks import Hooks
+from gatehouse.moved_edits import CannotLook
 from gatehouse.state import Gatehouse
 from gatehouse.tables import AuditEvent, User
 from gatehouse.testing import CreateUser
@@ -413,6 +414,22 @@ def test_core_files_that_differ_are_named(doctor: Doctor, tmp_path: Path) -> Non
     assert list(found) == ["core-files"]
     assert "gatehouse/src/one.py was edited, gatehouse/three.md is missing" in found["core-files"]
     assert "two" not in found["core-files"]
+
+
+def test_edits_of_moved_files_that_are_missing_are_named(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor() == {}
+    monkeypatch.setattr(risks, "missing_edits", lambda core: ["gatehouse/one.py was edited"])
+    found = doctor()
+    assert list(found) == ["moved-edits"]
+    assert "gatehouse/one.py was edited" in found["moved-edits"]
+
+    def cannot(core: Path) -> list[str]:
+        raise CannotLook("this clone is shallow")
+
+    monkeypatch.setattr(risks, "missing_edits", cannot)
+    assert doctor()["moved-edits"].startswith("NOTE Nobody can tell")
 
 
 def test_the_real_core_is_compared() -> None:

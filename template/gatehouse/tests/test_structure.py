@@ -14,7 +14,7 @@ CORE = SOURCE.parents[1]
 
 # Lower layers first. A file may import from its own layer and from those before it.
 LAYERS = (
-    {"core_files", "refusal", "text"},
+    {"core_files", "moved_edits", "refusal", "text"},
     {
         "addresses",
         "foreign_hashes",

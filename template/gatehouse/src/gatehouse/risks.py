@@ -13,6 +13,7 @@ from uuid import UUID
 from gatehouse.core_files import CORE, changed_files, release, waiting
 from gatehouse.key_file import open_to_others
 from gatehouse.migrating import is_missing
+from gatehouse.moved_edits import CannotLook, missing_edits
 from gatehouse.settings import TERMINAL, Network, Settings
 from gatehouse.smtp import reach
 
@@ -172,6 +173,24 @@ def _core_files(_: Seen) -> Findings:
         )
 
 
+def _moved_edits(_: Seen) -> Findings:
+    try:
+        missing = missing_edits(CORE)
+    except CannotLook as why:
+        yield Finding(
+            f"Nobody can tell whether an edit of a moved core file is missing: {why}.",
+            "run this in a clone with its history, if you have edited the core.",
+            is_note=True,
+        )
+    else:
+        if missing:
+            yield Finding(
+                f"Edits of core files that have moved did not come along: {'; '.join(missing)}.",
+                "python3 gatehouse/check_update.py carry; an edit that you give up: "
+                "... carry --drop PATH.",
+            )
+
+
 def _release(seen: Seen) -> Findings:
     if seen.online:
         yield from _waiting()
@@ -210,5 +229,6 @@ ANYWHERE = {
     "migrations": _migrations,
     "clients": _clients,
     "core-files": _core_files,
+    "moved-edits": _moved_edits,
     "release": _release,
 }

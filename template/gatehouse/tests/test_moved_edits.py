@@ -1,0 +1,162 @@
+"""An edit of a core file that a release has moved is at the new place, or a test says so."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from gatehouse.core_files import CORE
+from gatehouse.moved_edits import CannotLook, missing_edits
+
+OLD, NEW, OTHER = "gatehouse/one.py", "gatehouse/room/one.py", "gatehouse/two.py"
+LOST = f"{OLD} was edited, and {NEW}, where that file is now, is as delivered"
+Git = Callable[..., None]
+
+needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+
+
+def test_no_edit_of_a_moved_file_is_missing() -> None:
+    """Of this service. Take what is named along: python3 gatehouse/check_update.py carry"""
+    try:
+        assert missing_edits(CORE) == []
+    except CannotLook as why:
+        pytest.skip(f"nobody can tell whether an edit of yours is missing: {why}")
+
+
+def deliver(service: Path, files: dict[str, str], moved: str = "") -> None:
+    """What an update leaves in the folder: a release's files, its manifest, what it has moved."""
+    core = service / "gatehouse"
+    for path in list(core.rglob("*.py")):
+        if str(path.relative_to(service)) not in files:
+            path.unlink()
+    for name, text in files.items():
+        (service / name).parent.mkdir(parents=True, exist_ok=True)
+        (service / name).write_text(text)
+    rows = (
+        f"{sha256(text.encode()).hexdigest()}  {name.removeprefix('gatehouse/')}\n"
+        for name, text in files.items()
+    )
+    (core / "manifest.sha256").write_text("".join(rows))
+    (core / "moved.txt").write_text(f"# Old and new.\n{moved}")
+
+
+def move(service: Path) -> None:
+    deliver(service, {NEW: "ours, later\n", OTHER: "two\n"}, f"{OLD} {NEW}\n")
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> Git:
+    def call(*arguments: str) -> None:
+        me = ("-c", "user.name=test", "-c", "user.email=test@example.com")
+        command = (shutil.which("git") or "git", *me, *arguments)
+        subprocess.run(command, cwd=tmp_path / "repository", check=True, capture_output=True)
+
+    return call
+
+
+@pytest.fixture
+def service(tmp_path: Path, git: Git) -> Path:
+    """A service in a folder of its repository, before a release moved one of its files."""
+    folder = tmp_path / "repository" / "service"
+    folder.mkdir(parents=True)
+    git("init", "--quiet", "--initial-branch=main")
+    deliver(folder, {OLD: "ours\n", OTHER: "two\n"})
+    return folder
+
+
+def commit(git: Git) -> None:
+    git("add", "--all")
+    git("commit", "--quiet", "--message=test")
+
+
+@needs_git
+@pytest.mark.thorough
+@pytest.mark.parametrize("committed", [False, True])
+def test_an_edit_that_an_update_took_away_is_told(service: Path, git: Git, committed: bool) -> None:
+    (service / OLD).write_text("ours\nmine\n")
+    commit(git)
+    assert missing_edits(service / "gatehouse") == []
+    move(service)
+    if committed:
+        commit(git)
+        (service / "more.txt").write_text("later work")
+        commit(git)
+    assert missing_edits(service / "gatehouse") == [LOST]
+    (service / NEW).write_text("ours, later\nmine\n")
+    assert missing_edits(service / "gatehouse") == []
+
+
+@needs_git
+@pytest.mark.thorough
+def test_an_update_that_came_by_a_merge_is_looked_at_too(service: Path, git: Git) -> None:
+    (service / OLD).write_text("mine\n")
+    commit(git)
+    git("switch", "--quiet", "--create=update")
+    move(service)
+    commit(git)
+    git("switch", "--quiet", "main")
+    (service / "more.txt").write_text("work beside it")
+    commit(git)
+    git("merge", "--quiet", "--no-ff", "--no-edit", "update")
+    assert missing_edits(service / "gatehouse") == [LOST]
+
+
+@needs_git
+@pytest.mark.thorough
+@pytest.mark.parametrize("path", [OLD, NEW])
+def test_an_edit_that_was_given_up_is_not_asked_for(service: Path, git: Git, path: str) -> None:
+    (service / OLD).write_text("mine\n")
+    commit(git)
+    move(service)
+    (service / "gatehouse/dropped.txt").write_text(f"{path}\n")
+    assert missing_edits(service / "gatehouse") == []
+
+
+@needs_git
+@pytest.mark.thorough
+def test_a_deleted_file_that_came_back_is_told(service: Path, git: Git) -> None:
+    deliver(service, {OLD: "ours\n", OTHER: "two\n", "gatehouse/three.py": "three\n"})
+    commit(git)
+    (service / "gatehouse/three.py").unlink()
+    commit(git)
+    files = {NEW: "ours\n", OTHER: "two\n", "gatehouse/room/three.py": "three\n"}
+    moved = f"{OLD} {NEW}\ngatehouse/three.py gatehouse/room/three.py\n"
+    deliver(service, files, moved)
+    (told,) = missing_edits(service / "gatehouse")
+    assert told.startswith("gatehouse/three.py was deleted, and gatehouse/room/three.py")
+
+
+@needs_git
+@pytest.mark.thorough
+def test_what_nobody_edited_and_what_came_with_the_move_is_fine(service: Path, git: Git) -> None:
+    commit(git)
+    move(service)
+    assert missing_edits(service / "gatehouse") == []
+    commit(git)
+    assert missing_edits(service / "gatehouse") == []
+
+
+@needs_git
+@pytest.mark.thorough
+def test_without_history_nobody_can_tell(
+    service: Path, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (service / OLD).write_text("mine\n")
+    commit(git)
+    move(service)
+    commit(git)
+    shallow = tmp_path / "shallow"
+    origin = f"file://{tmp_path / 'repository'}"
+    git("clone", "--quiet", "--depth=1", origin, str(shallow))
+    with pytest.raises(CannotLook, match="shallow"):
+        missing_edits(shallow / "service" / "gatehouse")
+    (plain := tmp_path / "plain").mkdir()
+    shutil.copytree(service / "gatehouse", plain / "gatehouse")
+    with pytest.raises(CannotLook, match="no git repository"):
+        missing_edits(plain / "gatehouse")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(CannotLook, match="not installed"):
+        missing_edits(service / "gatehouse")
