@@ -13,7 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
-from core import CORE, check_binary_files, check_files, check_migrations, check_new_migrations
+from core import (
+    CORE,
+    check_binary_files,
+    check_files,
+    check_migrations,
+    check_moves,
+    check_new_migrations,
+)
 from questions import check_new_questions, check_questions
 from trees import configuration, copy_working_tree, files, matching, owners, render, unpack
 from versions import SEMVER, order
@@ -123,6 +130,7 @@ def refusals(root: Path = ROOT, final: bool = False) -> list[str]:
         found += against(releases, today, check_migrations)
         found += check_new_migrations(today, releases)
         found += against(releases, today, check_files)
+        found += against(releases, today, check_moves)
         found += check_binary_files(today)
         stored = root / CORE / "manifest.sha256"
         if not stored.is_file() or stored.read_text("utf-8") != manifest(root / CORE):

@@ -10,6 +10,14 @@ CORE = "template/gatehouse"
 MIGRATIONS = f"{CORE}/src/gatehouse/migrations/versions"
 ELSEWHERE = (MIGRATIONS, f"{CORE}/manifest.sha256")  # each has a rule of its own
 
+MOVED = "gatehouse/moved.txt"
+# Owners import these names, or their workflows and databases know the files by these paths.
+STAYS = re.compile(
+    r"gatehouse/(pyproject\.toml|[\w.]+\.(py|txt|sha256)"
+    r"|src/gatehouse/(__init__|migrating|testing|core_files)\.py"
+    r"|src/gatehouse/(migrations/.*|common_passwords\..*|py\.typed))"
+)
+
 
 def migrations(template: Path) -> dict[str, tuple[bytes, dict[str, str]]]:
     """The core's migrations: the bytes, and the two names that chain them."""
@@ -48,17 +56,46 @@ def check_migrations(release: Path, today: Path) -> Iterator[str]:
 
 
 def check_files(release: Path, today: Path) -> Iterator[str]:
-    """No update deletes a core file, which an owner may have edited: Copier would not say so."""
+    """No update deletes a core file, which an owner may have edited: Copier would not say so.
+
+    One that has moved is on the list by which `check_update.py carry` takes an edit along.
+    """
     excluded = matching(today, "_exclude")
-    now = core_files(today)
+    now, moved = core_files(today), moves(today)
     for path, content in core_files(release).items():
         where = f"template/{path}"
         if where.startswith(ELSEWHERE) or excluded.match_file(path):
             continue
-        if path not in now:
-            yield f"{where}: gone, and an update would delete it, edited or not. Put a stub there."
+        if path not in now and moved.get(path) not in now:
+            yield f"{where}: gone, and an edit with it. Name its new place in gatehouse/moved.txt."
         elif is_binary(content) and now[path] != content:
             yield f"{where}: changed, and no update brings that. Give the new one another name."
+
+
+def check_moves(release: Path, today: Path) -> Iterator[str]:
+    """What services import or run stays where it is, and the list of what has moved only grows."""
+    listed = f"template/{MOVED}"
+    moved, now = moves(today), core_files(today)
+    for old, new in moves(release).items():
+        if moved.get(old) != new:
+            yield f"{listed}: the line {old} {new} is gone. Put it back."
+    for old in moved:
+        if STAYS.fullmatch(old):
+            yield f"{listed}: {old} is imported or run by its path in services. Leave it there."
+        elif old in now:
+            yield f"{listed}: {old} is still there. Take it away: a stub hides the move from git."
+
+
+def moves(template: Path) -> dict[str, str]:
+    """The core's files that have moved: the old path in a service, and the new one."""
+    path = template / "template" / MOVED
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    found = {}
+    for line in lines:
+        if line.strip() and not line.startswith("#"):
+            old, new = line.split()
+            found[old] = new
+    return found
 
 
 def check_binary_files(today: Path) -> Iterator[str]:

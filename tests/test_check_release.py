@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from check_release import refusals
-from core import CORE, MIGRATIONS
+from core import CORE, MIGRATIONS, check_moves
 from rendering import REPOSITORY, commit_all, git, replace, take_snapshot
 from trees import files, render
 from versions import order
@@ -376,16 +376,49 @@ def test_a_path_of_the_owners_may_go(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["src/gatehouse/proxies.py", "tests/test_login.py"])
-def test_a_core_file_that_an_owner_may_have_edited_stays(tree: Path, name: str) -> None:
-    path = tree / CORE / name
-    path.unlink()
+def test_a_core_file_that_an_owner_may_have_edited_goes_nowhere_unsaid(
+    tree: Path, name: str
+) -> None:
+    old, new = f"gatehouse/{name}", f"gatehouse/elsewhere/{name}"
+    path, place = tree / "template" / old, tree / "template" / new
+    place.parent.mkdir(parents=True)
+    path.rename(place)
     refresh_manifest(tree)
     (refusal,) = refusals(tree)
-    said = f"{CORE}/{name}: gone, and an update would delete it, edited or not. Put a stub there."
+    said = f"{CORE}/{name}: gone, and an edit with it. Name its new place in gatehouse/moved.txt."
     assert refusal.startswith(said)
-    path.write_text('"""Its content went elsewhere."""\n')
+    with (tree / CORE / "moved.txt").open("a") as moved:
+        moved.write(f"{old} {new}\n")
     refresh_manifest(tree)
     assert refusals(tree) == []
+    path.write_text('"""Its content went elsewhere."""\n')
+    refresh_manifest(tree)
+    (refusal,) = refusals(tree)
+    assert f"{old} is still there. Take it away" in refusal
+
+
+@pytest.mark.parametrize(
+    "name", ["check_update.py", "src/gatehouse/testing.py", "src/gatehouse/migrations/env.py"]
+)
+def test_what_services_name_stays_where_it_is(tree: Path, name: str) -> None:
+    old, new = f"gatehouse/{name}", f"gatehouse/elsewhere/{name}"
+    (tree / "template" / new).parent.mkdir(parents=True)
+    (tree / "template" / old).rename(tree / "template" / new)
+    with (tree / CORE / "moved.txt").open("a") as moved:
+        moved.write(f"{old} {new}\n")
+    refresh_manifest(tree)
+    assert any(f"{old} is imported or run by its path" in refusal for refusal in refusals(tree))
+
+
+def test_a_move_that_was_released_stays_on_the_list(tree: Path, tmp_path: Path) -> None:
+    released = tmp_path / "released/template/gatehouse"
+    released.mkdir(parents=True)
+    (released / "moved.txt").write_text("# Moved.\ngatehouse/a.md gatehouse/docs/a.md\n")
+    (refusal,) = check_moves(tmp_path / "released", tree)
+    assert refusal == (
+        "template/gatehouse/moved.txt: the line gatehouse/a.md gatehouse/docs/a.md is gone. "
+        "Put it back."
+    )
 
 
 BINARY = "src/gatehouse/common_passwords.txt.gz"
