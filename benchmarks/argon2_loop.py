@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from gatehouse.passwords import argon2_hasher
+from gatehouse.hashing.passwords import argon2_hasher
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def main() -> None:
     log_config = uvicorn.config.LOGGING_CONFIG
     if asked.same_log:
         # Only here: a cold start of the bare application must not load any of the core.
-        from gatehouse.logs import log_config as log_config_of_the_core
+        from gatehouse.web.logs import log_config as log_config_of_the_core
 
         log_config = log_config_of_the_core(readable=False)
     uvicorn.run(

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from gatehouse.keys import BadKey, read_keys
+from gatehouse.signing.keys import BadKey, read_keys
 from rendering import REPOSITORY, git
 
 # Written in two parts, so that this file does not hold them itself.

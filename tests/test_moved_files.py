@@ -15,8 +15,8 @@ ROOM = "gatehouse/src/gatehouse"
 # Old place, new place, and whether a stub stays at the old one.
 MOVES = {
     f"{ROOM}/text.py": (f"{ROOM}/words/text.py", True),
-    f"{ROOM}/smtp.py": (f"{ROOM}/mailer/smtp.py", False),
-    f"{ROOM}/paging.py": (f"{ROOM}/web/paging.py", True),
+    f"{ROOM}/mailer/smtp.py": (f"{ROOM}/post/smtp.py", False),
+    f"{ROOM}/store/paging.py": (f"{ROOM}/web/paging.py", True),
     "gatehouse/RUNBOOK.md": ("gatehouse/docs/RUNBOOK.md", False),
     f"{ROOM}/common_passwords.txt.gz": (f"{ROOM}/hashing/common_passwords.txt.gz", True),
 }

@@ -12,7 +12,7 @@ from rendering import commit_all, files_of, git, render, run_in_service
 
 NEXT, LATER = "99.0.0", "99.1.0"
 OWNED = "gatehouse/src/gatehouse/text.py"
-OTHER = "gatehouse/src/gatehouse/smtp.py"
+OTHER = "gatehouse/src/gatehouse/mailer/smtp.py"
 MINE = "# The owner's own line.\n"
 OURS = "\n# A fix in a later version.\n"
 

@@ -26,7 +26,7 @@ client = TestClient(app, raise_server_exceptions=False)
 @cache
 def signing_key() -> str:
     core = str(REPOSITORY / "template/gatehouse/src")
-    code = "from gatehouse.keys import new_key; print(new_key())"
+    code = "from gatehouse.signing.keys import new_key; print(new_key())"
     command = [sys.executable, "-c", code]
     return subprocess.check_output(command, env={"PYTHONPATH": core}, text=True).strip()
 

@@ -8,13 +8,7 @@ from uuid import UUID
 
 import argon2
 from gatehouse.state import Gatehouse
-from gatehouse.tables import (
-    AuditEvent,
-    LoginSession,
-    OneTimeToken,
-    PendingRegistration,
-    User,
-)
+from gatehouse.store.tables import AuditEvent, LoginSession, OneTimeToken, PendingRegistration, User
 from invariants import (
     a_session_has_one_live_successor,
     a_session_is_of_its_account_as_it_is_now,

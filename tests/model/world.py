@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 import time_machine
 from fastapi import FastAPI
-from gatehouse import commands, passwords, users
-from gatehouse.cleaning import Timer
-from gatehouse.mailing import Mailer, MailNotSent
+from gatehouse.accounts import users
+from gatehouse.accounts.cleaning import Timer
+from gatehouse.cli import commands
+from gatehouse.hashing import passwords
+from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.testing import empty

@@ -4,25 +4,25 @@ from mutations import CORE, Argued, Mutation
 
 MUTATIONS = {
     "failures of an address": Mutation(
-        f"{CORE}/throttle.py",
+        f"{CORE}/throttling/throttle.py",
         'LOGIN_NETWORK = Limit("login-network", 50, 900)',
         'LOGIN_NETWORK = Limit("login-network", 5000, 900)',
         "gatehouse/tests/test_throttled_logins.py fifty",
     ),
     "lease of an errand": Mutation(
-        f"{CORE}/outbox.py",
+        f"{CORE}/mailer/outbox.py",
         "                errand.due_at = now + LEASE\n",
         "",
         "gatehouse/tests/test_outbox.py errand",
     ),
     "one successor": Mutation(
-        f"{CORE}/refresh.py",
+        f"{CORE}/accounts/refresh.py",
         ", col(RefreshToken.retired_at).is_(None)",
         "",
         "gatehouse/tests/test_refresh.py inside",
     ),
     "decoy hash": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         (
             "checked = await core.passwords.verify(password, stored, count, "
             "client=origin.network)\n    if found"
@@ -34,31 +34,31 @@ MUTATIONS = {
         "gatehouse/tests/test_login.py looks",
     ),
     "count before the hash": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         "core.passwords.verify(password, stored, count, client=origin.network)\n    if found",
         "core.passwords.verify(password, stored, client=origin.network)\n    if found",
         "gatehouse/tests/test_between.py counted",
     ),
     "a hundred failures in a row": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "and (user.failed_logins < MOST_FAILURES or known)",
         "",
         "gatehouse/tests/test_between.py hundred",
     ),
     "retirement of an older link": Mutation(
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         "    retire(session, user.id, purpose)\n",
         "",
         "gatehouse/tests/test_recovery.py works",
     ),
     "what a reset makes void": Mutation(
-        f"{CORE}/recovery.py",
+        f"{CORE}/accounts/recovery.py",
         "    set_password(session, user, password_hash)\n",
         "    user.password_hash, user.failed_logins = password_hash, 0\n",
         "gatehouse/tests/test_recovery.py reset_sets",
     ),
     "current password": Mutation(
-        f"{CORE}/routes/doors.py",
+        f"{CORE}/routes/shared.py",
         "        raise WRONG from None",
         (
             "        return users.find_credentials(core.database.read().__enter__(), User.id == "
@@ -67,19 +67,19 @@ MUTATIONS = {
         "gatehouse/tests/test_recovery.py change_that",
     ),
     "mails to one address": Mutation(
-        f"{CORE}/routes/doors.py",
+        f"{CORE}/routes/shared.py",
         "if core.throttle.allows_mail(kind, key, origin.network):",
         "if True:",
         "gatehouse/tests/test_between.py stranger",
     ),
     "mails of one network": Mutation(
-        f"{CORE}/throttle.py",
+        f"{CORE}/throttling/throttle.py",
         "            (MAIL, _key(MAIL, kind, key, network)),\n",
         "",
         "gatehouse/tests/test_between.py stranger",
     ),
     "look for an account in the request": Mutation(
-        f"{CORE}/routes/doors.py",
+        f"{CORE}/routes/shared.py",
         "            leave(session, kind, origin, email=address,",
         (
             "            if session.exec(users.select(User).where(User.email_key == "
@@ -89,13 +89,13 @@ MUTATIONS = {
         "gatehouse/tests/test_registration.py taken",
     ),
     "last administrator": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    if session.exec(active.limit(2)).all() == [user.id]:",
         "    if False:",
         "gatehouse/tests/test_administration.py active",
     ),
     "activity of a login under way": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         (
             "    if not _can_log_in(user, _is_known(session, user.id, network), "
             "proved.verified):\n        return None\n"
@@ -104,7 +104,7 @@ MUTATIONS = {
         "gatehouse/tests/test_login.py disabled",
     ),
     "session that acts": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "or not is_open(session, session_id, user, idle)",
         "",
         "gatehouse/tests/test_between.py ended",
@@ -119,19 +119,19 @@ MUTATIONS = {
         "gatehouse/tests/test_login.py widens",
     ),
     "stamp of a change of address that waits": Mutation(
-        f"{CORE}/recovery.py",
+        f"{CORE}/accounts/recovery.py",
         " or user.stamp != errand.stamp",
         "",
         "gatehouse/tests/test_between.py after_a_reset",
     ),
     "rise of the stamp": Mutation(
-        f"{CORE}/stamps.py",
+        f"{CORE}/accounts/stamps.py",
         '    user.stamp = cast("int", col(User.stamp) + 1)\n',
         "",
         "gatehouse/tests/test_between.py before",
     ),
     "entry of an account": Mutation(
-        f"{CORE}/stamps.py",
+        f"{CORE}/accounts/stamps.py",
         "    _note(session, Ended(user_id=user_id, stamp=stamp, excepted=excepted))\n",
         "",
         "gatehouse/tests/test_between.py changes",
@@ -143,7 +143,7 @@ MUTATIONS = {
         "gatehouse/tests/test_between.py notice",
     ),
     "one own role": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         (
             "    if role is not None and role != user.role and user.id == caller.id:\n        "
             'raise NotAllowed("Nobody changes their own role.")\n'
@@ -152,13 +152,13 @@ MUTATIONS = {
         "gatehouse/tests/test_between.py holds",
     ),
     "scopes of who is administered": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         " or not touched <= held:",
         ":",
         "gatehouse/tests/test_between.py holds",
     ),
     "scopes of the token that administers": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "held = acting.scopes & frozenset(",
         "held = frozenset(",
         "gatehouse/tests/test_between.py fewer",
@@ -170,31 +170,31 @@ MUTATIONS = {
         "gatehouse/tests/test_between.py holds",
     ),
     "actor of an event": Mutation(
-        f"{CORE}/audit.py",
+        f"{CORE}/accounts/audit.py",
         "        return replace(self, actor=str(user_id), actor_session_id=session_id)",
         "        return self",
         "gatehouse/tests/test_between.py holds",
     ),
     "actor of a command": Mutation(
-        f"{CORE}/audit.py",
+        f"{CORE}/accounts/audit.py",
         'request_id="", actor="command")',
         'request_id="")',
         "gatehouse/tests/test_between.py command",
     ),
     "count of an odd password": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         '            password, normal, stored = "", "", None\n',
         "            return None\n",
         "gatehouse/tests/test_between.py counted",
     ),
     "failure on the account": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         "        users.note_failure(session, key)\n",
         "",
         "gatehouse/tests/test_between.py counted",
     ),
     "trace of a failure": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         (
             '        record(session, "login_failed", origin, user_id=found.user_id if found else '
             "None)\n"
@@ -203,61 +203,61 @@ MUTATIONS = {
         "gatehouse/tests/test_between.py before",
     ),
     "password of a registration's link": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         "    if checked is None:\n        await run_in_threadpool(_note_wrong",
         "    if False:\n        await run_in_threadpool(_note_wrong",
         "gatehouse/tests/test_between.py link_asks",
     ),
     "ten wrong passwords of a link": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "            col(table.wrong_passwords) >= MOST_WRONG_PASSWORDS,\n",
         "            col(table.wrong_passwords) > MOST_WRONG_PASSWORDS,\n",
         "gatehouse/tests/test_between.py is_good",
     ),
     "bound of a network's registrations": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "    if count[made.network] > MOST_OF_A_NETWORK:",
         "    if False:",
         "gatehouse/tests/test_between.py pending",
     ),
     "bound of an address's registrations": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "    elif count.total() > MOST_PENDING:",
         "    elif False:",
         "gatehouse/tests/test_between.py pending",
     ),
     "takeover by a registration": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "    set_password(session, user, pending.password_hash)\n    record",
         "    record",
         "gatehouse/tests/test_between.py a_registration",
     ),
     "everyone out": Mutation(
-        f"{CORE}/revocation.py",
+        f"{CORE}/accounts/revocation.py",
         " or token.epoch < self._epoch:",
         ":",
         "gatehouse/tests/test_revocation.py out_ends",
     ),
     "stamp of an access token": Mutation(
-        f"{CORE}/revocation.py",
+        f"{CORE}/accounts/revocation.py",
         "            and (token.stamp or 0) < event.stamp\n",
         "            and False\n",
         "gatehouse/tests/test_revocation.py those",
     ),
     "exception of one session alone": Mutation(
-        f"{CORE}/revocation.py",
+        f"{CORE}/accounts/revocation.py",
         "            and token.session_id != event.excepted\n",
         "            and event.excepted is None\n",
         "gatehouse/tests/test_revocation.py those",
     ),
     "order that the list follows": Mutation(
-        f"{CORE}/revocation.py",
+        f"{CORE}/accounts/revocation.py",
         "        return col(table.position) > _first(self._seen)",
         "        return col(table.position) > _first(self._seen) + 1",
         "gatehouse/tests/test_revocation.py those",
     ),
     "older event of an account": Mutation(
-        f"{CORE}/revocation.py",
+        f"{CORE}/accounts/revocation.py",
         "if known is None or known.stamp < one.stamp:",
         "if True:",
         "gatehouse/tests/test_revocation.py older_event",
@@ -269,103 +269,103 @@ MUTATIONS = {
         "gatehouse/tests/test_refresh.py never",
     ),
     "limit before the body": Mutation(
-        f"{CORE}/routes/doors.py",
+        f"{CORE}/routes/shared.py",
         "            await run_in_threadpool(refuse_flood, core, origin, limit)\n",
         "",
         "gatehouse/tests/test_recovery.py tokens",
     ),
     "login with an address that nobody proved": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "        and not (verified and user.email_verified_at is None)\n",
         "",
         "gatehouse/tests/test_login.py failed_login",
     ),
     "login of a disabled account": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "        user.is_active\n        and not (verified",
         "        not (verified",
         "gatehouse/tests/test_login.py failed_login",
     ),
     "network that an account is known from": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         ', AuditEvent.event == "login", AuditEvent.network == network\n',
         ', AuditEvent.event == "login"\n',
         "gatehouse/tests/test_throttled_logins.py hundred",
     ),
     "account that a network is known by": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "        AuditEvent.user_id == user_id, AuditEvent.event",
         "        AuditEvent.event",
         "gatehouse/tests/test_throttled_logins.py hundred",
     ),
     "network known by a login, not by a failure": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         'AuditEvent.event == "login", AuditEvent.network',
         "AuditEvent.network",
         "gatehouse/tests/test_throttled_logins.py hundred",
     ),
     "failures of one account": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    counted = update(User).where(col(User.email_key) == email_key)\n",
         "    counted = update(User)\n",
         "gatehouse/tests/test_throttled_logins.py counted",
     ),
     "hash that a better one takes the place of": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    if user is not None and user.password_hash == proved.password_hash:\n",
         "    if user is not None:\n",
         "gatehouse/tests/test_between.py better_hash",
     ),
     "failures that a right password forgives": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    before, user.failed_logins = user.failed_logins, 0\n",
         "    before = user.failed_logins\n",
         "gatehouse/tests/test_throttled_logins.py forgives",
     ),
     "failures that a reset forgives": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    user.failed_logins = 0\n    _void",
         "    _void",
         "gatehouse/tests/test_throttled_logins.py reset",
     ),
     "what a new password makes void": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    user.failed_logins = 0\n    _void(session, user, keep)\n",
         "    user.failed_logins = 0\n    session.add(user)\n",
         "gatehouse/tests/test_recovery.py reset_sets",
     ),
     "what a new address makes void": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    user.email_verified_at = utc_now()\n    _void(session, user)\n",
         "    user.email_verified_at = utc_now()\n    session.add(user)\n",
         "gatehouse/tests/test_recovery.py address",
     ),
     "what a new role makes void": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    user.role = role\n    _void(session, user)\n",
         "    user.role = role\n    session.add(user)\n",
         "gatehouse/tests/test_administration.py scopes",
     ),
     "what disabling makes void": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    user.is_active = False\n    return _void(session, user)\n",
         "    user.is_active = False\n    session.add(user)\n    return 0\n",
         "gatehouse/tests/test_administration.py disabled",
     ),
     "what enabling makes void": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    user.is_active = True\n    _void(session, user)\n",
         "    user.is_active = True\n    session.add(user)\n",
         "gatehouse/tests/test_between.py before",
     ),
     "rows of the sessions that are void": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    return drop_sessions(session, user.id, but)\n",
         "    return 0\n",
         "gatehouse/tests/test_commands.py disabled",
     ),
     "one key for an address": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         (
             "    address, key = normalise(email)\n"
             "    user = User(\n"
@@ -381,13 +381,13 @@ MUTATIONS = {
         "gatehouse/tests/test_commands.py taken",
     ),
     "address that is taken": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    except IntegrityError:\n        raise AddressTaken",
         "    except ZeroDivisionError:\n        raise AddressTaken",
         "gatehouse/tests/test_commands.py taken",
     ),
     "session of who administers": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         (
             "    caller = require_session(session, lock_user(session, acting.user_id), "
             "acting.session_id, idle)\n"
@@ -396,98 +396,98 @@ MUTATIONS = {
         "gatehouse/tests/test_between.py demoted",
     ),
     "scope of who administers, by now": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         'if "users:write" not in held or not touched',
         "if not touched",
         "gatehouse/tests/test_between.py holds or given",
     ),
     "scopes of the role that is given": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         ' | frozenset(roles.get(role or "", ()))\n',
         "\n",
         "gatehouse/tests/test_between.py holds or given",
     ),
     "scopes of the role that is taken": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "touched = frozenset(roles.get(user.role, ())) | frozenset(",
         "touched = frozenset(",
         "gatehouse/tests/test_between.py holds or given",
     ),
     "last administrator, disabled": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    require_another_administrator(session, user)\n    user.is_active = False\n",
         "    user.is_active = False\n",
         "gatehouse/tests/test_administration.py last",
     ),
     "last administrator, demoted": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "        require_another_administrator(session, user)\n    user.role = role\n",
         "        pass\n    user.role = role\n",
         "gatehouse/tests/test_administration.py holds_as_much",
     ),
     "last administrator, deleted": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    require_another_administrator(session, user)\n    end_account",
         "    end_account",
         "gatehouse/tests/test_recovery.py last",
     ),
     "administrators who are disabled": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "User.role == ADMIN, col(User.is_active).is_(True))\n",
         "User.role == ADMIN)\n",
         "gatehouse/tests/test_administration.py last",
     ),
     "order of those who administer": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         '    if session.get_bind().dialect.name == "postgresql":\n',
         "    if False:\n",
         "gatehouse/tests/test_administration.py at_once",
         postgresql=True,
     ),
     "live session of who is looked up": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "            LoginSession.id == session_id,\n            *is_live(idle),\n",
         "            LoginSession.id == session_id,\n",
         "gatehouse/tests/test_guards.py ended",
     ),
     "life of a reset link": Mutation(
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         '    "reset": timedelta(minutes=30),\n',
         '    "reset": timedelta(minutes=31),\n',
         "gatehouse/tests/test_recovery.py half_an_hour",
     ),
     "life of a link that proves an address": Mutation(
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         '    "verify": timedelta(hours=24),\n',
         '    "verify": timedelta(hours=25),\n',
         "gatehouse/tests/test_registration.py after_a_day",
     ),
     "life of a link that changes an address": Mutation(
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         '    "change_email": timedelta(hours=24),\n',
         '    "change_email": timedelta(hours=25),\n',
         "gatehouse/tests/test_recovery.py earlier",
     ),
     "random bits of a link": Mutation(
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         "    token = PREFIX + secrets.token_urlsafe(32)\n",
         "    token = PREFIX + secrets.token_urlsafe(12)\n",
         "gatehouse/tests/test_recovery.py 256_bits",
     ),
     "digest of a link": Mutation(
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         '    return sha256(token[:MAX_LENGTH].encode("utf-8", "surrogatepass")).hexdigest()\n',
         "    return token[:MAX_LENGTH]\n",
         "gatehouse/tests/test_recovery.py 256_bits",
     ),
     "end of a link, when it is used": Mutation(
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         "            col(OneTimeToken.expires_at) > utc_now(),\n        )\n        .returning",
         "        )\n        .returning",
         "gatehouse/tests/test_recovery.py hashed",
     ),
     "purpose of a link, when it is used": Mutation(
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         (
             "            col(OneTimeToken.purpose).in_(purposes),\n"
             "            col(OneTimeToken.stamp) == user.stamp,\n"
@@ -496,7 +496,7 @@ MUTATIONS = {
         "gatehouse/tests/test_recovery.py purpose",
     ),
     "use of a link": Mutation(
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         "        delete(OneTimeToken)\n        .where(\n",
         (
             '        __import__("sqlalchemy").update(OneTimeToken)\n'
@@ -506,25 +506,25 @@ MUTATIONS = {
         "gatehouse/tests/test_recovery.py purpose",
     ),
     "disabled account of a link": Mutation(
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         "    if row is None or not user.is_active:\n",
         "    if row is None:\n",
         "gatehouse/tests/test_recovery.py purpose",
     ),
     "disabled account that is mailed a link": Mutation(
-        f"{CORE}/recovery.py",
+        f"{CORE}/accounts/recovery.py",
         "    if user is None or not user.is_active or not bind(errand, user):\n",
         "    if user is None or not bind(errand, user):\n",
         "gatehouse/tests/test_recovery.py only_an_active",
     ),
     "link to the address as it is kept": Mutation(
-        f"{CORE}/recovery.py",
+        f"{CORE}/accounts/recovery.py",
         '    return Letter(user.email, "reset_password"',
         '    return Letter(errand.email, "reset_password"',
         "gatehouse/tests/test_recovery.py its_own_address",
     ),
     "trace of a forgotten password": Mutation(
-        f"{CORE}/recovery.py",
+        f"{CORE}/accounts/recovery.py",
         (
             '        record(session, "password_reset_requested", origin_of(errand), '
             "user_id=user_id)\n"
@@ -533,37 +533,37 @@ MUTATIONS = {
         "gatehouse/tests/test_outbox.py event",
     ),
     "trace of a reset": Mutation(
-        f"{CORE}/recovery.py",
+        f"{CORE}/accounts/recovery.py",
         '    record(session, "password_reset", origin.by(user.id), user_id=user.id)\n',
         "",
         "gatehouse/tests/test_recovery.py reset_sets",
     ),
     "notice of a reset": Mutation(
-        f"{CORE}/recovery.py",
+        f"{CORE}/accounts/recovery.py",
         '    tell(session, "password_changed", user, origin)\n',
         "",
         "gatehouse/tests/test_recovery.py reset_sets",
     ),
     "notice of a change of address that is asked for": Mutation(
-        f"{CORE}/recovery.py",
+        f"{CORE}/accounts/recovery.py",
         '    tell(session, "address_change_requested", user, origin)\n',
         "",
         "gatehouse/tests/test_recovery.py proved",
     ),
     "trace of a change of address that is asked for": Mutation(
-        f"{CORE}/recovery.py",
+        f"{CORE}/accounts/recovery.py",
         '    record(session, "email_change_requested", origin, user_id=user.id)\n',
         "",
         "gatehouse/tests/test_recovery.py proved",
     ),
     "address of another account": Mutation(
-        f"{CORE}/recovery.py",
+        f"{CORE}/accounts/recovery.py",
         "    if (other := session.exec(taken).one_or_none()) is not None:\n",
         "    if (other := session.exec(taken).one_or_none()) is not None and False:\n",
         "gatehouse/tests/test_recovery.py taken",
     ),
     "notice to the old address": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         (
             '        tell(session, "address_changed", user, origin)\n'
             "        set_email(session, user, redeemed.email)\n"
@@ -575,13 +575,13 @@ MUTATIONS = {
         "gatehouse/tests/test_recovery.py told",
     ),
     "trace of a new address": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         '        record(session, "email_changed", origin.by(user.id), user_id=user.id)\n',
         "",
         "gatehouse/tests/test_recovery.py proved",
     ),
     "trace of a proof": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         (
             '        one_time.retire(session, user.id, "verify")\n'
             '        record(session, "email_verified", origin.by(user.id), user_id=user.id)\n'
@@ -590,43 +590,43 @@ MUTATIONS = {
         "gatehouse/tests/test_registration.py proof_of",
     ),
     "account that is there, to who registers": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "    unproved = user is None or (user.is_active and user.email_verified_at is None)\n",
         "    unproved = True\n",
         "gatehouse/tests/test_registration.py taken",
     ),
     "disabled account, to who registers": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "user is None or (user.is_active and user.email_verified_at is None)\n",
         "user is None or user.email_verified_at is None\n",
         "gatehouse/tests/test_registration.py disabled",
     ),
     "hash in a job": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "    errand.registration_id, errand.password_hash = pending.id, None\n",
         "    errand.registration_id = pending.id\n",
         "gatehouse/tests/test_registration.py whose",
     ),
     "one registration of a job": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "    if errand.registration_id is not None:  # all but the mail was done before\n",
         "    if False:  # all but the mail was done before\n",
         "gatehouse/tests/test_registration.py whose",
     ),
     "oldest registration of a network": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "next(row for row in oldest_first if row.network == made.network)",
         "oldest_first[0]",
         "gatehouse/tests/test_between.py bounded",
     ),
     "network that has most registrations": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "next(row for row in oldest_first if row.network == busiest)",
         "oldest_first[0]",
         "gatehouse/tests/test_between.py bounded",
     ),
     "end of a registration": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         (
             "        PendingRegistration.digest == digest_of(token),\n"
             "        col(PendingRegistration.expires_at) > utc_now(),\n"
@@ -635,7 +635,7 @@ MUTATIONS = {
         "gatehouse/tests/test_registration.py day",
     ),
     "registration that is over, mailed again": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         (
             "            col(PendingRegistration.expires_at) > utc_now(),\n"
             "        )\n        .order_by"
@@ -644,19 +644,19 @@ MUTATIONS = {
         "gatehouse/tests/test_registration.py is_over",
     ),
     "newest registration, mailed again": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "        .order_by(col(PendingRegistration.created_at).desc())\n",
         "        .order_by(col(PendingRegistration.created_at))\n",
         "gatehouse/tests/test_registration.py several",
     ),
     "link before the one that is mailed again": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "    token, pending.digest = one_time.new_token()\n",
         "    token, digest = one_time.new_token()\n    pending.digest = pending.digest or digest\n",
         "gatehouse/tests/test_registration.py again",
     ),
     "proved account that is mailed no link": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         (
             "    if user is None or not user.is_active or user.email_verified_at is not None:\n"
             "        return None\n"
@@ -665,7 +665,7 @@ MUTATIONS = {
         "gatehouse/tests/test_registration.py needs_none",
     ),
     "disabled account that is mailed no link": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         (
             "    if user is None or not user.is_active or user.email_verified_at is not None:\n"
             "        return None\n"
@@ -674,7 +674,7 @@ MUTATIONS = {
         "gatehouse/tests/test_registration.py needs_none",
     ),
     "password that a mailed link asks for": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "    pending.wrong_passwords = 0\n"
         "    session.add(pending)\n"
         '    link = terms.link("verify-email", token, ASK)\n',
@@ -684,44 +684,44 @@ MUTATIONS = {
         "gatehouse/tests/test_registration.py several",
     ),
     "share of wrong passwords of a link": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "            col(table.wrong_passwords) < MOST_WRONG_PASSWORDS,\n",
         "",
         "gatehouse/tests/test_between.py ten_times",
     ),
     "password of an unproved account's link": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "    return LinkPassword(user.email_key, user.password_hash)\n",
         "    return None\n",
         "gatehouse/tests/test_between.py there_asks",
     ),
     "account that a registration takes over, disabled": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "    return user.is_active and user.email_verified_at is None and",
         "    return user.email_verified_at is None and",
         "gatehouse/tests/test_between.py proved_or_disabled",
     ),
     "account that a registration takes over, proved": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         "    return user.is_active and user.email_verified_at is None and",
         "    return user.is_active and",
         "gatehouse/tests/test_between.py proved_or_disabled",
     ),
     "account that a registration takes over, of a look-alike": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         " and user.email == pending.email\n",
         "\n",
         "gatehouse/tests/test_between.py look_alike",
     ),
     "order of an address's registrations": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         ".order_by(col(PendingRegistration.id)).with_for_update()",
         "",
         "gatehouse/tests/test_between.py at_once",
         postgresql=True,
     ),
     "other registrations of an address that is proved": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         (
             "        delete(PendingRegistration).where("
             "col(PendingRegistration.email_key) == found.email_key)\n"
@@ -730,13 +730,13 @@ MUTATIONS = {
         "gatehouse/tests/test_registration.py several",
     ),
     "role of who registers": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         '        role="user",\n        email_verified_at=utc_now(),\n',
         '        role="admin",\n        email_verified_at=utc_now(),\n',
         "gatehouse/tests/test_registration.py proved",
     ),
     "trace of a registration": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         (
             '    record(session, "registered", origin.by(user.id), user_id=user.id)\n'
             '    record(session, "email_verified", origin.by(user.id), user_id=user.id)\n'
@@ -745,13 +745,13 @@ MUTATIONS = {
         "gatehouse/tests/test_registration.py event",
     ),
     "notice of an account that is taken over": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         '    tell(session, "password_changed", user, origin)\n',
         "",
         "gatehouse/tests/test_between.py takes_over",
     ),
     "trace of an account that is taken over": Mutation(
-        f"{CORE}/registration.py",
+        f"{CORE}/accounts/registration.py",
         '    record(session, "password_reset", origin.by(user.id), user_id=user.id)\n',
         "",
         "gatehouse/tests/test_between.py takes_over",
@@ -807,7 +807,7 @@ MUTATIONS = {
         "gatehouse/tests/test_hooks.py service",
     ),
     "member that is not asked for": Mutation(
-        f"{CORE}/routes/doors.py",
+        f"{CORE}/routes/shared.py",
         '    model_config = ConfigDict(extra="forbid")\n',
         '    model_config = ConfigDict(extra="ignore")\n',
         "gatehouse/tests/test_registration.py member",
@@ -873,181 +873,181 @@ MUTATIONS = {
         "gatehouse/tests/test_administration.py page",
     ),
     "trace of a disabling by a command": Mutation(
-        f"{CORE}/administering.py",
+        f"{CORE}/cli/administering.py",
         '        record(session, "user_disabled", COMMAND, user_id=user.id)\n',
         "",
         "gatehouse/tests/test_commands.py enabled",
     ),
     "trace of an enabling by a command": Mutation(
-        f"{CORE}/administering.py",
+        f"{CORE}/cli/administering.py",
         '        record(session, "user_enabled", COMMAND, user_id=user.id)\n',
         "",
         "gatehouse/tests/test_commands.py enabled",
     ),
     "trace of an account made by a command": Mutation(
-        f"{CORE}/accounting.py",
+        f"{CORE}/cli/accounting.py",
         '            record(session, "user_created", COMMAND, user_id=user.id)\n',
         "",
         "gatehouse/tests/test_commands.py input",
     ),
     "password that is typed twice": Mutation(
-        f"{CORE}/accounting.py",
+        f"{CORE}/cli/accounting.py",
         '    if password != getpass.getpass("The same again: "):\n',
         "    if False:\n",
         "gatehouse/tests/test_commands.py password",
     ),
     "file of which no row is refused": Mutation(
-        f"{CORE}/importing.py",
+        f"{CORE}/cli/importing.py",
         "        if not refused and not only_look:\n",
         "        if not only_look:\n",
         "gatehouse/tests/test_importing.py taken",
     ),
     "look at a file that writes nothing": Mutation(
-        f"{CORE}/importing.py",
+        f"{CORE}/cli/importing.py",
         "    only_look = bool(refused) or asked.dry_run\n",
         "    only_look = bool(refused)\n",
         "gatehouse/tests/test_importing.py dry_run",
     ),
     "address of a file that has an account": Mutation(
-        f"{CORE}/importing.py",
+        f"{CORE}/cli/importing.py",
         '            refused[line_of[key]] = "its address has an account already"\n',
         "            pass\n",
         "gatehouse/tests/test_importing.py taken",
     ),
     "account made while a file is imported": Mutation(
-        f"{CORE}/importing.py",
+        f"{CORE}/cli/importing.py",
         "        except IntegrityError:  # PostgreSQL",
         "        except ZeroDivisionError:  # PostgreSQL",
         "gatehouse/tests/test_importing.py meanwhile",
     ),
     "proof of an address in a file": Mutation(
-        f"{CORE}/importing.py",
+        f"{CORE}/cli/importing.py",
         "        email_verified_at=now if row.verified else None,\n",
         "        email_verified_at=now,\n",
         "gatehouse/tests/test_importing.py ending",
     ),
     "trace of each imported account": Mutation(
-        f"{CORE}/importing.py",
+        f"{CORE}/cli/importing.py",
         "        session.execute(insert(AuditEvent), events)\n",
         "",
         "gatehouse/tests/test_importing.py audit_row",
     ),
     "text of a hook's error at an import": Mutation(
-        f"{CORE}/accounting.py",
+        f"{CORE}/cli/accounting.py",
         "        name = type(error).__name__\n",
         "        name = str(error)\n",
         "gatehouse/tests/test_importing.py hook",
     ),
     "one account a file": Mutation(
-        f"{CORE}/import_file.py",
+        f"{CORE}/cli/import_file.py",
         "                if (first := first_line.setdefault(row.key, line)) != line:\n",
         "                first = line\n                if False:\n",
         "gatehouse/tests/test_importing.py starts",
     ),
     "hash that a login can check": Mutation(
-        f"{CORE}/import_file.py",
+        f"{CORE}/cli/import_file.py",
         "    check_hash(password_hash)\n",
         "",
         "gatehouse/tests/test_importing.py bad_row",
     ),
     "roles of a file": Mutation(
-        f"{CORE}/import_file.py",
+        f"{CORE}/cli/import_file.py",
         '    if (role := found.get("role", "user")) not in roles:\n',
         '    if (role := found.get("role", "user")) is None:\n',
         "gatehouse/tests/test_importing.py bad_row",
     ),
     "unproved, unless a file says so": Mutation(
-        f"{CORE}/import_file.py",
+        f"{CORE}/cli/import_file.py",
         'found.get("email_verified", "false")',
         'found.get("email_verified", "true")',
         "gatehouse/tests/test_importing.py ending",
     ),
     "fields of a row": Mutation(
-        f"{CORE}/import_file.py",
+        f"{CORE}/cli/import_file.py",
         "    if not found.keys() <= set(COLUMNS):\n",
         "    if False:\n",
         "gatehouse/tests/test_importing.py no_account",
     ),
     "member that is there twice": Mutation(
-        f"{CORE}/import_file.py",
+        f"{CORE}/cli/import_file.py",
         "    if len(dict(pairs)) < len(pairs):\n",
         "    if False:\n",
         "gatehouse/tests/test_importing.py no_account",
     ),
     "column that is there twice": Mutation(
-        f"{CORE}/import_file.py",
+        f"{CORE}/cli/import_file.py",
         "    if len(set(cells)) < len(cells):\n",
         "    if False:\n",
         "gatehouse/tests/test_importing.py cannot_be_used",
     ),
     "columns of a header": Mutation(
-        f"{CORE}/import_file.py",
+        f"{CORE}/cli/import_file.py",
         "        if name not in COLUMNS:\n",
         "        if False:\n",
         "gatehouse/tests/test_importing.py cannot_be_used",
     ),
     "cells of a row": Mutation(
-        f"{CORE}/import_file.py",
+        f"{CORE}/cli/import_file.py",
         "        elif len(cells) == len(header):\n",
         "        elif cells:\n            cells = (cells + [''] * len(header))[: len(header)]\n",
         "gatehouse/tests/test_importing.py starts",
     ),
     "length of a line": Mutation(
-        f"{CORE}/import_file.py",
+        f"{CORE}/cli/import_file.py",
         "        if len(raw) > MAX_LINE:\n",
         "        if False:\n",
         "gatehouse/tests/test_importing.py cannot_be_used",
     ),
     "NUL in a file": Mutation(
-        f"{CORE}/import_file.py",
+        f"{CORE}/cli/import_file.py",
         '        if "\\0" in text:\n',
         "        if False:\n",
         "gatehouse/tests/test_importing.py cannot_be_used",
     ),
     "values in what is said of a row": Mutation(
-        f"{CORE}/import_file.py",
+        f"{CORE}/cli/import_file.py",
         'raise BadRow("its email is no e-mail address") from None',
         "raise BadRow(f\"its email {found.get('email')} is no e-mail address\") from None",
         "gatehouse/tests/test_importing.py bad_row",
     ),
     "compatibility forms of an address": Mutation(
-        f"{CORE}/addresses.py",
+        f"{CORE}/accounts/addresses.py",
         'unicodedata.normalize("NFKC", address.strip())',
         "address.strip()",
         "gatehouse/tests/test_addresses.py spellings",
     ),
     "letter case of an address": Mutation(
-        f"{CORE}/addresses.py",
+        f"{CORE}/accounts/addresses.py",
         "found.local_part.casefold()",
         "found.local_part",
         "gatehouse/tests/test_login.py spelling",
     ),
     "full folding of letters": Mutation(
-        f"{CORE}/addresses.py",
+        f"{CORE}/accounts/addresses.py",
         "found.local_part.casefold()",
         "found.local_part.lower()",
         "gatehouse/tests/test_addresses.py spellings",
     ),
     "domain of an address in ASCII": Mutation(
-        f"{CORE}/addresses.py",
+        f"{CORE}/accounts/addresses.py",
         "(found.ascii_domain or found.domain).lower()",
         "found.domain.lower()",
         "gatehouse/tests/test_addresses.py spellings",
     ),
     "character that cannot be seen": Mutation(
-        f"{CORE}/addresses.py",
+        f"{CORE}/accounts/addresses.py",
         "    if holds_invisible(kept):\n",
         "    if False:\n",
         "gatehouse/tests/test_addresses.py invisible",
     ),
     "variation selectors": Mutation(
-        f"{CORE}/invisible.py",
+        f"{CORE}/accounts/invisible.py",
         "\\ufe00-\\ufe0f",
         "",
         "gatehouse/tests/test_addresses.py character",
     ),
     "text that is no address": Mutation(
-        f"{CORE}/addresses.py",
+        f"{CORE}/accounts/addresses.py",
         (
             "        return f\"no address {sha256(text.encode('utf-8', 'surrogatepass'))"
             '.hexdigest()}"\n'
@@ -1056,7 +1056,7 @@ MUTATIONS = {
         "gatehouse/tests/test_addresses.py every_database",
     ),
     "earlier change of address, when a later one is asked for": Mutation(
-        f"{CORE}/recovery.py",
+        f"{CORE}/accounts/recovery.py",
         "    session.execute(waiting)\n",
         "",
         "gatehouse/tests/test_between.py later_one",
@@ -1068,7 +1068,7 @@ MUTATIONS = {
         "gatehouse/tests/test_recovery.py meanwhile",
     ),
     "text that the grammar of addresses refuses": Mutation(
-        f"{CORE}/addresses.py",
+        f"{CORE}/accounts/addresses.py",
         '        raise BadAddress("this is not an e-mail address") from None\n',
         "        return address, address\n",
         "gatehouse/tests/test_addresses.py none_for_anybody",
@@ -1078,18 +1078,18 @@ MUTATIONS = {
 ARGUED = {
     "earlier change of address that waits": Argued(
         Mutation(
-            f"{CORE}/recovery.py",
+            f"{CORE}/accounts/recovery.py",
             "    if is_superseded(session, errand):\n        return None\n    taken",
             "    taken",
             "gatehouse/tests/test_recovery.py",
         ),
-        f"{CORE}/recovery.py",
+        f"{CORE}/accounts/recovery.py",
         "    session.execute(waiting)\n",
         "earlier change of address, when a later one is asked for",
     ),
     "registration that was used meanwhile": Argued(
         Mutation(
-            f"{CORE}/registration.py",
+            f"{CORE}/accounts/registration.py",
             "    if not session.execute(used).rowcount:  # type: ignore[attr-defined]\n",
             "    session.execute(used)\n    if False:\n",
             "gatehouse/tests/test_between.py at_once",
@@ -1101,29 +1101,29 @@ ARGUED = {
     ),
     "all or nothing of a file": Argued(
         Mutation(
-            f"{CORE}/importing.py",
+            f"{CORE}/cli/importing.py",
             "    only_look = bool(refused) or asked.dry_run\n",
             "    only_look = asked.dry_run\n",
             "gatehouse/tests/test_importing.py refuse",
         ),
-        f"{CORE}/importing.py",
+        f"{CORE}/cli/importing.py",
         "        if not refused and not only_look:\n",
         "file of which no row is refused",
     ),
     "length of an address": Argued(
         Mutation(
-            f"{CORE}/addresses.py",
+            f"{CORE}/accounts/addresses.py",
             "    if len(address) > MAX_LENGTH:\n",
             "    if False:\n",
             "gatehouse/tests/test_addresses.py",
         ),
-        f"{CORE}/addresses.py",
+        f"{CORE}/accounts/addresses.py",
         'raise BadAddress("this is not an e-mail address") from None',
         "text that the grammar of addresses refuses",
     ),
     "end of a link, when it is looked at first": Argued(
         Mutation(
-            f"{CORE}/one_time.py",
+            f"{CORE}/accounts/one_time.py",
             (
                 "            col(OneTimeToken.expires_at) > utc_now(),\n"
                 "            col(OneTimeToken.stamp) == col(User.stamp),\n"
@@ -1131,13 +1131,13 @@ ARGUED = {
             "            col(OneTimeToken.stamp) == col(User.stamp),\n",
             "gatehouse/tests/test_recovery.py",
         ),
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         "            col(OneTimeToken.expires_at) > utc_now(),\n        )\n        .returning",
         "end of a link, when it is used",
     ),
     "purpose of a link, when it is looked at first": Argued(
         Mutation(
-            f"{CORE}/one_time.py",
+            f"{CORE}/accounts/one_time.py",
             (
                 "            col(OneTimeToken.purpose).in_(purposes),\n"
                 "            col(OneTimeToken.expires_at) > utc_now(),\n"
@@ -1145,7 +1145,7 @@ ARGUED = {
             "            col(OneTimeToken.expires_at) > utc_now(),\n",
             "gatehouse/tests/test_recovery.py",
         ),
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         (
             "            col(OneTimeToken.purpose).in_(purposes),\n"
             "            col(OneTimeToken.stamp) == user.stamp,\n"
@@ -1154,34 +1154,34 @@ ARGUED = {
     ),
     "stamp of a link, when it is looked at first": Argued(
         Mutation(
-            f"{CORE}/one_time.py",
+            f"{CORE}/accounts/one_time.py",
             "            col(OneTimeToken.stamp) == col(User.stamp),\n",
             "",
             "gatehouse/tests/test_between.py link",
         ),
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         "            col(OneTimeToken.stamp) == user.stamp,\n",
         "stamp of a link, in the transaction that acts",
     ),
     "disabled account of a link, when it is looked at first": Argued(
         Mutation(
-            f"{CORE}/one_time.py",
+            f"{CORE}/accounts/one_time.py",
             "            col(User.is_active).is_(True),\n",
             "",
             "gatehouse/tests/test_recovery.py disabled",
         ),
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         "    if row is None or not user.is_active:\n",
         "disabled account of a link",
     ),
     "other links of an address that is proved": Argued(
         Mutation(
-            f"{CORE}/registration.py",
+            f"{CORE}/accounts/registration.py",
             '        one_time.retire(session, user.id, "verify")\n',
             "",
             "gatehouse/tests/test_registration.py",
         ),
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         "    retire(session, user.id, purpose)\n",
         "retirement of an older link",
     ),

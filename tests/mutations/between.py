@@ -22,13 +22,13 @@ MUTATIONS = {
         f"{PAIRS} an_account-log_in-demote",
     ),
     "hole 1: stamp of a login under way": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "user is None or user.stamp != proved.stamp or",
         "user is None or",
         f"{PAIRS} an_account-log_in-reset",
     ),
     "hole 2: stamp of a change of address that waits": Mutation(
-        f"{CORE}/recovery.py",
+        f"{CORE}/accounts/recovery.py",
         "not user.is_active or user.stamp != errand.stamp:\n        return None\n    if is_",
         "not user.is_active:\n        return None\n    if is_",
         f"{PAIRS} an_account-reset-mail_change_email",
@@ -46,7 +46,7 @@ MUTATIONS = {
         f"{PAIRS} an_account-change_email-reset",
     ),
     "hole 3: what disabling and enabling make void": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         (
             "    user.is_active = False\n    return _void(session, user)\n\n\n"
             "def enable(session: Session, user: LockedUser) -> None:\n"
@@ -55,7 +55,7 @@ MUTATIONS = {
         ),
         (
             "    user.is_active = False\n"
-            "    from gatehouse.sessions import end_sessions\n"
+            "    from gatehouse.accounts.sessions import end_sessions\n"
             "    return end_sessions(session, col(LoginSession.user_id) == user.id)\n\n\n"
             "def enable(session: Session, user: LockedUser) -> None:\n"
             '    """Let a disabled account log in again, with nothing that was begun before."""\n'
@@ -64,19 +64,19 @@ MUTATIONS = {
         f"{PAIRS} an_account-enable-confirm_email",
     ),
     "stamp of a link, in the transaction that acts": Mutation(
-        f"{CORE}/one_time.py",
+        f"{CORE}/accounts/one_time.py",
         "            col(OneTimeToken.stamp) == user.stamp,\n",
         "",
         f"{PAIRS} an_account-reset-promote",
     ),
     "hole 10: entry of a deleted account": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         "    end_account(session, user.id, user.stamp)\n",
         "",
         f"{PAIRS} an_account-delete-log_in",
     ),
     "lock of an account's row": Mutation(
-        f"{CORE}/users.py",
+        f"{CORE}/accounts/users.py",
         ".with_for_update(read=share)",
         "",
         f"{PAIRS} an_account-change_email-reset",

@@ -12,25 +12,25 @@ BETWEEN = "gatehouse/tests/test_between.py"
 
 MUTATIONS = {
     "hash of a password that fits nobody": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         '            password, normal, stored = "", "", None\n',
         '            password, normal = "", ""\n',
         f"{HASHES} normalising_refuses",
     ),
     "decoy with the live parameters": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "        return self._hasher.hash(secrets.token_urlsafe(32))\n",
         "        return argon2.PasswordHasher(2, 8, 1).hash(secrets.token_urlsafe(32))\n",
         f"{HASHES} decoy",
     ),
     "work for a malformed hash": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "            self._hasher.verify(normal, decoy)\n",
         "",
         f"{HASHES} malformed",
     ),
     "normal form of a password to be hashed": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         (
             "        normal = normalise(password)\n"
             "        return await self._queue.run(lambda: self._hasher"
@@ -39,217 +39,217 @@ MUTATIONS = {
         f"{HASHES} unicode_form",
     ),
     "thread of a hash": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "return await self._queue.run(lambda: self._hasher.hash(normal), client)",
         "return self._hasher.hash(normal)",
         f"{QUEUE} event_loop",
     ),
     "thread of a check": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "        return await self._queue.run(check, client)\n",
         "        return check()\n",
         f"{QUEUE} beyond",
     ),
     "share of who has hashes made": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "lambda: self._hasher.hash(normal), client)",
         "lambda: self._hasher.hash(normal))",
         f"{SHARES} share or half",
     ),
     "share of who has hashes checked": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "self._queue.run(check, client)",
         "self._queue.run(check)",
         f"{SHARES} share or half",
     ),
     "cost of a stored bcrypt hash": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         r"\$(0[4-9]|1[0-6])\$",
         r"\$(0[4-9]|[12][0-9]|3[01])\$",
         f"{HASHES} costs_too_much",
     ),
     "cost of a stored Argon2 hash": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "    if found.memory_cost > MOST_MEMORY or found.time_cost > MOST_TIME:\n",
         "    if found.memory_cost > MOST_MEMORY:\n",
         f"{HASHES} costs_too_much",
     ),
     "wrong password for a broken hash": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "except (argon2.exceptions.Argon2Error, ValueError):",
         "except argon2.exceptions.VerifyMismatchError:",
         f"{LOGIN} malformed",
     ),
     "better hash in place of a weaker one": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "self._hasher.hash(normal) if weaker else None",
         "None",
         f"{LOGIN} weaker",
     ),
     "better hash in place of bcrypt's": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "self._verify_bcrypt(password, stored), True",
         "self._verify_bcrypt(password, stored), False",
         f"{HASHES} bcrypt",
     ),
     "kind of Argon2 that is weaker": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "        found.type is not argon2.Type.ID\n        or found.version",
         "        found.version",
         f"{HASHES} weaker or fewer",
     ),
     "version that is weaker": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "        or found.version < wanted.version\n",
         "",
         f"{HASHES} weaker or fewer",
     ),
     "passes that are too few": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "        or found.time_cost < wanted.time_cost\n",
         "",
         f"{HASHES} weaker or fewer",
     ),
     "memory that is too little": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "        or found.memory_cost < wanted.memory_cost\n",
         "",
         f"{HASHES} weaker or fewer",
     ),
     "hash that is too short": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         "        or found.hash_len < wanted.hash_len\n",
         "",
         f"{HASHES} weaker or fewer",
     ),
     "password with a NUL for bcrypt": Mutation(
-        f"{CORE}/passwords.py",
+        f"{CORE}/hashing/passwords.py",
         '        if "\\0" in password:\n            raise ValueError("NUL")\n',
         "",
         f"{SHARES} nul",
     ),
     "longest password": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "    if len(normal) > MAX_LENGTH:\n        raise too_long\n",
         "",
         f"{POLICY} length",
     ),
     "half a surrogate in a password": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "        password.encode()\n",
         "        pass\n",
         f"{POLICY} cannot",
     ),
     "compatibility forms of a password": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         'normal = unicodedata.normalize("NFKC", password)',
         'normal = unicodedata.normalize("NFC", password)',
         f"{HASHES} unicode",
     ),
     "shortest password": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "    if len(normal) < min_length:",
         "    if len(normal) < min_length - 1:",
         f"{POLICY} length",
     ),
     "length of what is hashed, not of what was typed": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "    if len(normal) < min_length:",
         "    if len(password) < min_length:",
         f"{POLICY} length",
     ),
     "NUL in a password": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         '    if "\\0" in normal:',
         "    if False:",
         f"{POLICY} hashed_or_stored",
     ),
     "list of common passwords": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "    if is_common(folded):",
         "    if False:",
         f"{POLICY} list or common",
     ),
     "letter case of a common password": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "    folded = normal.casefold()\n",
         "    folded = normal\n",
         f"{POLICY} common",
     ),
     "password made of the address": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "    if _only_context(folded, words):",
         "    if False:",
         f"{POLICY} address",
     ),
     "name of the service as a password": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         '*email.rpartition("@")[::2], service_name):',
         '*email.rpartition("@")[::2]):',
         f"{POLICY} service",
     ),
     "parts of the address as a password": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         'for text in (email, *email.rpartition("@")[::2], service_name):',
         "for text in (email, service_name):",
         f"{POLICY} initials",
     ),
     "digits after the address": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "            reached[start + 1] |= start > 0 and char.isdecimal()\n",
         "",
         f"{POLICY} address",
     ),
     "passwords joined of common ones": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "    if _easily_guessed(folded, words):",
         "    if False:",
         f"{POLICY} joined",
     ),
     "repeats": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "    if period < SHORTEST_WORD:\n        return 0\n",
         "",
         f"{POLICY} joined",
     ),
     "runs on the keyboard": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "        if piece in RUNS or len(set(piece)) == 1:",
         "        if len(set(piece)) == 1:",
         f"{POLICY} joined",
     ),
     "digits after a common password": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "            if text[start:end].isdecimal():",
         "            if False:",
         f"{POLICY} joined",
     ),
     "separators between common passwords": Mutation(
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "    return fewest is not None and fewest <= 2\n",
         "    return False\n",
         f"{POLICY} joined",
     ),
     "bound of the queue": Mutation(
-        f"{CORE}/hash_queue.py",
+        f"{CORE}/hashing/hash_queue.py",
         "self._pending >= self._limit or has_its_share",
         "has_its_share",
         f"{QUEUE} beyond",
     ),
     "half of the queue": Mutation(
-        f"{CORE}/hash_queue.py",
+        f"{CORE}/hashing/hash_queue.py",
         "max(1, waiting // 2)",
         "max(1, waiting)",
         f"{SHARES} half",
     ),
     "count of a client's hashes": Mutation(
-        f"{CORE}/hash_queue.py",
+        f"{CORE}/hashing/hash_queue.py",
         "            self._pending_of[client] += 1\n",
         "",
         f"{SHARES} half",
     ),
     "place of a hash that runs on": Mutation(
-        f"{CORE}/hash_queue.py",
+        f"{CORE}/hashing/hash_queue.py",
         (
             "        future.add_done_callback(leave)\n"
             "        return await asyncio.wrap_future(future)\n"
@@ -263,44 +263,44 @@ MUTATIONS = {
         f"{QUEUE} running",
     ),
     "clients that are gone": Mutation(
-        f"{CORE}/hash_queue.py",
+        f"{CORE}/hashing/hash_queue.py",
         "            if not self._pending_of[client]:\n",
         "            if False:\n",
         f"{SHARES} gone",
     ),
     "priority of a hash": Mutation(
-        f"{CORE}/hash_queue.py",
+        f"{CORE}/hashing/hash_queue.py",
         ', "password", initializer=_lower_priority)',
         ', "password")',
         f"{QUEUE} event_loop",
     ),
     "half of the memory": Mutation(
-        f"{CORE}/hash_threads.py",
+        f"{CORE}/hashing/hash_threads.py",
         "int(limit) // 2 // HASH_BYTES",
         "int(limit) // HASH_BYTES",
         f"{THREADS} memory",
     ),
     "quota of processor time": Mutation(
-        f"{CORE}/hash_threads.py",
+        f"{CORE}/hashing/hash_threads.py",
         "        found += (_whole_cores(folder), _hashes_in_memory(folder))\n",
         "        found += (_hashes_in_memory(folder),)\n",
         f"{THREADS} version_two",
     ),
     "groups above the process's own": Mutation(
-        f"{CORE}/hash_threads.py",
+        f"{CORE}/hashing/hash_threads.py",
         "for depth in range(len(parts) + 1))",
         "for depth in (len(parts),))",
         f"{THREADS} above",
     ),
     "group outside of what is mounted": Mutation(
-        f"{CORE}/hash_threads.py",
+        f"{CORE}/hashing/hash_threads.py",
         '        if ".." in parts:  # a group outside of what is mounted here\n'
         "            parts = []\n",
         "",
         f"{THREADS} path",
     ),
     "limits looked at before the hash": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         (
             "    refuse_throttled(core, origin, lambda: core.throttle.check_login("
             "key, origin.network))\n"
@@ -309,7 +309,7 @@ MUTATIONS = {
         "gatehouse/tests/test_throttled_logins.py sixty",
     ),
     "limit of right logins": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         (
             "    await run_in_threadpool(\n"
             "        refuse_throttled, core, origin, lambda: core.throttle.login_succeeded("
@@ -321,13 +321,13 @@ MUTATIONS = {
         "gatehouse/tests/test_throttled_logins.py others",
     ),
     "scopes that end in no login": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         "if found and asked is not None and not asked &",
         "if False and found and not (asked or frozenset()) &",
         f"{BETWEEN} scope",
     ),
     "client of a guess": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         (
             "lambda: core.throttle.count_login(key, origin.network))\n\n"
             "    checked = await core.passwords.verify(password, stored, count, "
@@ -339,7 +339,7 @@ MUTATIONS = {
         "gatehouse/tests/test_throttled_logins.py elsewhere",
     ),
     "account of a guess": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         (
             "lambda: core.throttle.count_login(key, origin.network))\n\n"
             "    checked = await core.passwords.verify(password, stored, count, "
@@ -351,7 +351,7 @@ MUTATIONS = {
         "gatehouse/tests/test_throttled_logins.py fifty",
     ),
     "throttle of a link's password": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         (
             "lambda: core.throttle.count_login(key, origin.network))\n"
             "        with core.database.write() as session:\n"
@@ -365,25 +365,25 @@ MUTATIONS = {
         f"{BETWEEN} guesses_at_links",
     ),
     "count of a link's password before its hash": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         "            registration.count_link_password(session, token)\n",
         "            pass\n",
         f"{BETWEEN} link",
     ),
     "trace of a link's wrong password": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         '        record(session, "login_failed", origin)\n',
         "",
         f"{BETWEEN} guesses_at_links",
     ),
     "one row for a flood": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         "        if refused.first:\n",
         "        if True:\n",
         "gatehouse/tests/test_throttled_logins.py first_refusal",
     ),
     "trace of a flood": Mutation(
-        f"{CORE}/proving.py",
+        f"{CORE}/accounts/proving.py",
         '                record(session, "throttled", origin)\n',
         "                pass\n",
         "gatehouse/tests/test_throttled_logins.py first_refusal",
@@ -398,25 +398,25 @@ MUTATIONS = {
         "gatehouse/tests/test_recovery.py change_that",
     ),
     "policy for a new password": Mutation(
-        f"{CORE}/routes/doors.py",
+        f"{CORE}/routes/shared.py",
         "    except WeakPassword as error:\n        raise refused(field, str(error)) from None\n",
         "    except WeakPassword:\n        pass\n",
         "gatehouse/tests/test_registration.py weak",
     ),
     "length that the settings ask for": Mutation(
-        f"{CORE}/routes/doors.py",
+        f"{CORE}/routes/shared.py",
         "min_length=core.settings.auth_password_min_length",
         "min_length=8",
         "gatehouse/tests/test_registration.py settings",
     ),
     "passwords known from a breach": Mutation(
-        f"{CORE}/routes/doors.py",
+        f"{CORE}/routes/shared.py",
         "    if await run_in_threadpool(_is_breached, core, password):\n",
         "    if False:\n",
         "gatehouse/tests/test_hooks.py breached",
     ),
     "check for a breach that fails": Mutation(
-        f"{CORE}/routes/doors.py",
+        f"{CORE}/routes/shared.py",
         (
             "    except Exception as error:\n"
             '        log.error("is_breached failed: %s", type(error).__name__)\n'
@@ -426,13 +426,13 @@ MUTATIONS = {
         "gatehouse/tests/test_hooks.py breached",
     ),
     "share of who sends new passwords": Mutation(
-        f"{CORE}/routes/doors.py",
+        f"{CORE}/routes/shared.py",
         "core.passwords.hash(password, client=origin.network)",
         "core.passwords.hash(password)",
         "gatehouse/tests/test_throttled_logins.py half",
     ),
     "policy for a password of a command": Mutation(
-        f"{CORE}/accounting.py",
+        f"{CORE}/cli/accounting.py",
         (
             "check_new_password(\n"
             "            _read_password(),\n"
@@ -449,12 +449,12 @@ MUTATIONS = {
 ARGUED = {
     "length of a password before it is read": Argued(
         Mutation(
-            f"{CORE}/password_policy.py",
+            f"{CORE}/hashing/password_policy.py",
             "    if len(password) > 4 * MAX_LENGTH:",
             "    if False:",
             POLICY,
         ),
-        f"{CORE}/password_policy.py",
+        f"{CORE}/hashing/password_policy.py",
         "    if len(normal) > MAX_LENGTH:\n        raise too_long\n",
         "longest password",
     ),

@@ -26,7 +26,7 @@ from world import (
 )
 
 from gatehouse import User
-from gatehouse.cleaning import clean_some
+from gatehouse.accounts.cleaning import clean_some
 
 IMPORTED = argon2.PasswordHasher(1, 8, 1).hash(OLD)
 

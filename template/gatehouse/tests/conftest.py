@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from explained import explained
 
-from gatehouse import commands, keys
+from gatehouse.cli import commands
 from gatehouse.refusal import StartRefused
+from gatehouse.signing import keys
 from gatehouse.state import Gatehouse
 from gatehouse.testing import SignIn
 

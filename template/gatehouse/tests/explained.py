@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Engine, event, make_url
 from sqlmodel import SQLModel
 
 import gatehouse
-from gatehouse.database import create_database_engine
-from gatehouse.tables import CORE_TABLES
+from gatehouse.store.database import create_database_engine
+from gatehouse.store.tables import CORE_TABLES
 
 GROWING = CORE_TABLES - {"gatehouse_service_epoch"}  # which has one row
 

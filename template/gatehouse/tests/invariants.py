@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from world import BOB, MOVED, PASSWORDS, Given, Voided, World
 
 from gatehouse import User
-from gatehouse.tables import AuditEvent, Errand, LoginSession, RefreshToken
+from gatehouse.store.tables import AuditEvent, Errand, LoginSession, RefreshToken
 
 SESSIONS_ALONE = ("end_all", "end_all_by_command", "end_others", "revoke", "replay")
 NOTICES = ("password_changed", "address_change_requested", "address_changed")

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gatehouse.addresses import (
+from gatehouse.accounts.addresses import (
     Address,
     BadAddress,
     KnownAddress,
@@ -13,7 +13,7 @@ from gatehouse.addresses import (
     lenient_key,
     normalise,
 )
-from gatehouse.invisible import holds_invisible
+from gatehouse.accounts.invisible import holds_invisible
 
 pytestmark = pytest.mark.thorough
 

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from gatehouse import User, utc_now
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent
+from gatehouse.store.tables import AuditEvent
 from gatehouse.testing import CreateUser, SignIn
 
 ROUTES = [

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from gatehouse import PlainText, public
 from gatehouse.state import Gatehouse
-from gatehouse.tables import User
+from gatehouse.store.tables import User
 from gatehouse.testing import SignIn
 
 MARKER = "s3cret-marker-77"

@@ -20,14 +20,16 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
-from gatehouse import User, one_time, passwords, registration, users, utc_now
-from gatehouse.mailing import Mailer, MailNotSent
-from gatehouse.sessions import end_sessions
-from gatehouse.stamps import raise_epoch
+from gatehouse import User, utc_now
+from gatehouse.accounts import one_time, registration, users
+from gatehouse.accounts.sessions import end_sessions
+from gatehouse.accounts.stamps import raise_epoch
+from gatehouse.hashing import passwords
+from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent, Errand, LoginSession, PendingRegistration
+from gatehouse.store.tables import AuditEvent, Errand, LoginSession, PendingRegistration
 from gatehouse.testing import CreateUser, Mails, SignIn
-from gatehouse.throttle import LOGIN_PAIR
+from gatehouse.throttling.throttle import LOGIN_PAIR
 
 Run = Callable[..., int]
 

@@ -19,14 +19,16 @@ import time_machine
 from sqlalchemy.exc import OperationalError
 from sqlmodel import col, select
 
-from gatehouse import commands, passwords, utc_now
-from gatehouse.keys import read_keys
-from gatehouse.one_time import issue
+from gatehouse import utc_now
+from gatehouse.accounts.one_time import issue
+from gatehouse.accounts.users import lock_user
+from gatehouse.cli import commands
+from gatehouse.hashing import passwords
 from gatehouse.refusal import StartRefused
+from gatehouse.signing.keys import read_keys
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent, LoginSession, OneTimeToken, User
+from gatehouse.store.tables import AuditEvent, LoginSession, OneTimeToken, User
 from gatehouse.testing import CreateUser, SignIn
-from gatehouse.users import lock_user
 
 pytestmark = pytest.mark.thorough
 
@@ -95,7 +97,7 @@ def test_bad_usage_ends_with_2(
 def test_a_reader_that_goes_away_gets_no_traceback() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    code = "from gatehouse.commands import run; run('no:app')"
+    code = "from gatehouse.cli.commands import run; run('no:app')"
     done = subprocess.run(
         [sys.executable, "-c", code, "keys", "new"], stdout=writing, stderr=subprocess.PIPE
     )
@@ -303,8 +305,8 @@ def test_a_password_that_is_typed_is_asked_for_twice(
 ) -> None:
     typed = iter([PASSWORD, PASSWORD + "x", PASSWORD, PASSWORD])
     terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("gatehouse.accounting.sys", terminal)
-    monkeypatch.setattr("gatehouse.accounting.getpass.getpass", lambda _: next(typed))
+    monkeypatch.setattr("gatehouse.cli.accounting.sys", terminal)
+    monkeypatch.setattr("gatehouse.cli.accounting.getpass.getpass", lambda _: next(typed))
     assert [run("user", "create", "bob@example.com") for _ in range(2)] == [1, 0]
 
 
@@ -459,7 +461,7 @@ def test_cleanup_deletes_all_that_is_over(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("gatehouse.cleaning.BATCH", 2)
+    monkeypatch.setattr("gatehouse.accounts.cleaning.BATCH", 2)
     for _ in range(5):
         sign_in()
     with core.database.write() as session:

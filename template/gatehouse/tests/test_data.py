@@ -20,12 +20,12 @@ from starlette.testclient import TestClient
 
 from gatehouse import Database as DatabaseOf
 from gatehouse import public, utc_now
-from gatehouse.database import Database, create_database_engine
 from gatehouse.migrating import CORE_MIGRATIONS, histories, migrate, unmigrated
 from gatehouse.readiness import DATABASE_TROUBLE, database_look
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
-from gatehouse.tables import CORE_TABLES, LoginSession, User
+from gatehouse.store.database import Database, create_database_engine
+from gatehouse.store.tables import CORE_TABLES, LoginSession, User
 from gatehouse.testing import CreateUser, SignIn
 
 

@@ -13,20 +13,13 @@ from typing import Any
 import pytest
 import redis
 
-from gatehouse import (
-    commands,
-    core_files,
-    diagnosing,
-    risks,
-    risky_settings,
-    serving,
-    smtp,
-    utc_now,
-)
+from gatehouse import core_files, utc_now
+from gatehouse.cli import commands, diagnosing, risks, risky_settings, serving
+from gatehouse.cli.moved_edits import CannotLook
 from gatehouse.hooks import Hooks
-from gatehouse.moved_edits import CannotLook
+from gatehouse.mailer import smtp
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent, User
+from gatehouse.store.tables import AuditEvent, User
 from gatehouse.testing import CreateUser
 
 pytestmark = pytest.mark.thorough

@@ -15,7 +15,7 @@ from joserfc import jwt as joserfc_jwt
 from joserfc.jwk import KeySet
 from starlette.testclient import TestClient
 
-from gatehouse.keys import new_key, read_keys
+from gatehouse.signing.keys import new_key, read_keys
 from gatehouse.state import Gatehouse
 from gatehouse.testing import CreateUser
 

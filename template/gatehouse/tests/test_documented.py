@@ -10,12 +10,14 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 import gatehouse
-from gatehouse import Settings, one_time, routes, throttle
-from gatehouse.problems import MAX_ERRORS
-from gatehouse.sessions import MOST_SESSIONS
-from gatehouse.tables import User
-from gatehouse.throttle import Limit
-from gatehouse.users import MOST_FAILURES
+from gatehouse import Settings, routes
+from gatehouse.accounts import one_time
+from gatehouse.accounts.sessions import MOST_SESSIONS
+from gatehouse.accounts.users import MOST_FAILURES
+from gatehouse.store.tables import User
+from gatehouse.throttling import throttle
+from gatehouse.throttling.throttle import Limit
+from gatehouse.web.problems import MAX_ERRORS
 
 pytestmark = pytest.mark.thorough
 

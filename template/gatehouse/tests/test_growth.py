@@ -9,9 +9,9 @@ from sqlalchemy import event, func, update
 from sqlmodel import SQLModel, select
 
 from gatehouse import utc_now
-from gatehouse.cleaning import ENDED_KEPT, clean_some
+from gatehouse.accounts.cleaning import ENDED_KEPT, clean_some
 from gatehouse.state import Gatehouse
-from gatehouse.tables import (
+from gatehouse.store.tables import (
     CORE_TABLES,
     EndedAccount,
     EndedSession,

@@ -16,7 +16,7 @@ from gatehouse.install import check_start
 from gatehouse.refusal import StartRefused
 from gatehouse.routes.health import read_health
 from gatehouse.state import Gatehouse
-from gatehouse.tables import LoginSession, User, utc_now
+from gatehouse.store.tables import LoginSession, User, utc_now
 from gatehouse.testing import SignIn
 
 

@@ -9,8 +9,8 @@ import bcrypt
 import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from gatehouse import passwords
-from gatehouse.passwords import HashQueueFull, Passwords
+from gatehouse.hashing import passwords
+from gatehouse.hashing.passwords import HashQueueFull, Passwords
 
 pytestmark = pytest.mark.thorough
 

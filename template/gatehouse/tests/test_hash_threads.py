@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gatehouse.hash_threads import hash_threads
+from gatehouse.hashing.hash_threads import hash_threads
 
 pytestmark = [
     pytest.mark.thorough,

@@ -11,7 +11,7 @@ from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
 from gatehouse import Caller, Hooks, Settings, User, install, public, throttled
-from gatehouse.mailing import Mailer
+from gatehouse.mailer.sender import Mailer
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.testing import CreateUser
@@ -132,7 +132,7 @@ def test_what_a_hook_raises_undoes_the_login(
     with served(Refusing()) as client:
         assert log_in(client).status_code == 403
     with core.database.read() as session:
-        from gatehouse.tables import LoginSession
+        from gatehouse.store.tables import LoginSession
 
         assert session.exec(select(LoginSession)).all() == []
 

@@ -13,13 +13,13 @@ import jwt
 import pytest
 from starlette.testclient import TestClient
 
-from gatehouse import tokens as tokens_module
-from gatehouse.key_weakness import WELL_KNOWN
-from gatehouse.keys import new_key, read_keys
+from gatehouse.signing import tokens as tokens_module
+from gatehouse.signing.key_weakness import WELL_KNOWN
+from gatehouse.signing.keys import new_key, read_keys
+from gatehouse.signing.token_checks import STAMP
+from gatehouse.signing.tokens import AccessToken, BadAccessToken, Tokens
 from gatehouse.state import Gatehouse
 from gatehouse.testing import SignIn
-from gatehouse.token_checks import STAMP
-from gatehouse.tokens import AccessToken, BadAccessToken, Tokens
 
 Forge = Callable[..., str]
 BAD = 'Bearer error="invalid_token"'

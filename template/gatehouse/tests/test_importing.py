@@ -20,11 +20,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session, col, select
 
-from gatehouse import import_file, importing, passwords, serving
-from gatehouse.foreign_hashes import BadHash, check_hash
+from gatehouse.cli import import_file, importing, serving
+from gatehouse.hashing import passwords
+from gatehouse.hashing.foreign_hashes import BadHash, check_hash
 from gatehouse.hooks import Hooks
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent, User
+from gatehouse.store.tables import AuditEvent, User
 from gatehouse.testing import CreateUser
 
 pytestmark = pytest.mark.thorough

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gatehouse.key_file import Step, Times, advance, open_to_others, read_key_file, rotate
-from gatehouse.keys import BadKey, new_key, read_keys
+from gatehouse.signing.key_file import Step, Times, advance, open_to_others, read_key_file, rotate
+from gatehouse.signing.keys import BadKey, new_key, read_keys
 
 pytestmark = pytest.mark.thorough
 

@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from fastapi import FastAPI
 
-from gatehouse.key_weakness import WELL_KNOWN
-from gatehouse.keys import ALGORITHMS, BadKey, new_key, read_keys
 from gatehouse.refusal import StartRefused
+from gatehouse.signing.key_weakness import WELL_KNOWN
+from gatehouse.signing.keys import ALGORITHMS, BadKey, new_key, read_keys
 
 pytestmark = pytest.mark.thorough
 

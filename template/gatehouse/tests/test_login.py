@@ -18,9 +18,9 @@ from sqlalchemy import event
 from sqlmodel import select
 from starlette.testclient import TestClient
 
-from gatehouse import passwords
+from gatehouse.hashing import passwords
 from gatehouse.state import Gatehouse
-from gatehouse.tables import LoginSession, User
+from gatehouse.store.tables import LoginSession, User
 from gatehouse.testing import CreateUser
 
 PASSWORD = "correct horse battery staple"

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from gatehouse import public
-from gatehouse.logs import JsonFormatter, log_config
 from gatehouse.testing import CreateUser
+from gatehouse.web.logs import JsonFormatter, log_config
 
 pytestmark = pytest.mark.thorough
 

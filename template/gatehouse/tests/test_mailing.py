@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from gatehouse import smtp
-from gatehouse.mailing import MAILS, OURS, Mailer, MailNotSent
+from gatehouse.mailer import smtp
+from gatehouse.mailer.sender import MAILS, OURS, Mailer, MailNotSent
 from gatehouse.refusal import StartRefused
-from gatehouse.tables import utc_now
+from gatehouse.store.tables import utc_now
 
 pytest.importorskip("aiosmtpd", reason="needs a mail server: the extra `testing`")
 from aiosmtpd.controller import Controller

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gatehouse.cli.moved_edits import CannotLook, missing_edits
 from gatehouse.core_files import CORE
-from gatehouse.moved_edits import CannotLook, missing_edits
 
 OLD, NEW, OTHER = "gatehouse/one.py", "gatehouse/room/one.py", "gatehouse/two.py"
 LOST = f"{OLD} was edited, and {NEW}, where that file is now, is as delivered"

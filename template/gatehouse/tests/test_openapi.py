@@ -10,8 +10,8 @@ from served_openapi import Pet, add_test_pet, document, list_test_pets, operatio
 from starlette.testclient import TestClient
 
 from gatehouse import public
-from gatehouse.openapi import check_openapi
 from gatehouse.refusal import StartRefused
+from gatehouse.web.openapi import check_openapi
 
 pytestmark = pytest.mark.usefixtures("docs_enabled")
 

@@ -13,11 +13,12 @@ from sqlalchemy import delete
 from sqlmodel import select
 from starlette.testclient import TestClient
 
-from gatehouse import outbox, utc_now
-from gatehouse.mailing import Mailer, MailNotSent
-from gatehouse.outbox import KEPT, LEASE, Outbox
+from gatehouse import utc_now
+from gatehouse.mailer import outbox
+from gatehouse.mailer.outbox import KEPT, LEASE, Outbox
+from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent, Errand, User
+from gatehouse.store.tables import AuditEvent, Errand, User
 from gatehouse.testing import CreateUser, Mails
 
 BOB = "bob@example.com"

@@ -26,8 +26,8 @@ from sqlmodel import Session
 from starlette.testclient import TestClient
 from world import World, an_account, an_unproved_account, no_account, watch_mail
 
-from gatehouse.database import Database
 from gatehouse.state import Gatehouse
+from gatehouse.store.database import Database
 from gatehouse.testing import CreateUser, SignIn, empty
 
 pytestmark = pytest.mark.thorough

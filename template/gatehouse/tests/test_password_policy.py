@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatehouse.password_policy import WeakPassword, check_new_password, load_list, normalise
+from gatehouse.hashing.password_policy import WeakPassword, check_new_password, load_list, normalise
 
 pytestmark = pytest.mark.thorough
 
@@ -162,7 +162,7 @@ def test_a_pattern_of_256_characters_takes_few_look_ups(
         looked_up.append(text)
         return False
 
-    monkeypatch.setattr("gatehouse.password_policy.is_common", unlisted)
+    monkeypatch.setattr("gatehouse.hashing.password_policy.is_common", unlisted)
     text = (piece * 256)[:255] + "~"
     with contextlib.suppress(WeakPassword):
         check(text)

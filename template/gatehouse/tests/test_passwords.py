@@ -11,8 +11,8 @@ import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
-from gatehouse import passwords
-from gatehouse.passwords import Passwords, WeakPassword, argon2_hasher
+from gatehouse.hashing import passwords
+from gatehouse.hashing.passwords import Passwords, WeakPassword, argon2_hasher
 
 pytestmark = pytest.mark.thorough
 

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
-from gatehouse.database import Database, create_database_engine
 from gatehouse.migrating import migrate
+from gatehouse.store.database import Database, create_database_engine
 
 pytestmark = pytest.mark.thorough
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 from starlette.testclient import TestClient
 
 from gatehouse import readiness
+from gatehouse.mailer.outbox import MAIL_TROUBLE
 from gatehouse.migrating import unmigrated
-from gatehouse.outbox import MAIL_TROUBLE
 from gatehouse.readiness import DATABASE_TROUBLE, Readiness
 from gatehouse.state import Gatehouse
 

@@ -13,12 +13,12 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 
 from gatehouse import User, utc_now
-from gatehouse.one_time import PREFIX, BadOneTimeToken, issue, new_token, redeem
+from gatehouse.accounts.one_time import PREFIX, BadOneTimeToken, issue, new_token, redeem
+from gatehouse.accounts.users import find_user
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent, Errand, LoginSession, OneTimeToken
+from gatehouse.store.tables import AuditEvent, Errand, LoginSession, OneTimeToken
 from gatehouse.testing import CreateUser, Mails
-from gatehouse.throttle import FORGOT, ONE_TIME, Limit
-from gatehouse.users import find_user
+from gatehouse.throttling.throttle import FORGOT, ONE_TIME, Limit
 
 PASSWORD = "correct horse battery staple"
 NEXT = "seven quiet herons at dawn"

@@ -15,10 +15,10 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 
 from gatehouse import utc_now
-from gatehouse.cleaning import clean
-from gatehouse.refresh import PREFIX, _open, digest_of, is_refresh_token, new_refresh_token
+from gatehouse.accounts.cleaning import clean
+from gatehouse.accounts.refresh import PREFIX, _open, digest_of, is_refresh_token, new_refresh_token
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent, EndedSession, LoginSession, RefreshToken, User
+from gatehouse.store.tables import AuditEvent, EndedSession, LoginSession, RefreshToken, User
 from gatehouse.testing import CreateUser, Factory
 
 PASSWORD = "correct horse battery staple"

@@ -14,10 +14,10 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 
 from gatehouse import User, utc_now
-from gatehouse.mailing import Mailer, MailNotSent
-from gatehouse.one_time import PREFIX
+from gatehouse.accounts.one_time import PREFIX
+from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent, Errand, PendingRegistration
+from gatehouse.store.tables import AuditEvent, Errand, PendingRegistration
 from gatehouse.testing import CreateUser, Mails
 
 PASSWORD = "correct horse battery staple"

@@ -14,9 +14,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from gatehouse.keys import new_key, read_keys
-from gatehouse.reloading import KeyReloader
-from gatehouse.tokens import BadAccessToken, Tokens
+from gatehouse.signing.keys import new_key, read_keys
+from gatehouse.signing.reloading import KeyReloader
+from gatehouse.signing.tokens import BadAccessToken, Tokens
 
 pytestmark = pytest.mark.thorough
 
@@ -188,7 +188,7 @@ def test_an_error_that_nobody_thought_of_keeps_the_old_ring(
         raise MemoryError("with a key in it")
 
     ring = tokens.expected.ring
-    monkeypatch.setattr("gatehouse.reloading.read_text", fail)
+    monkeypatch.setattr("gatehouse.signing.reloading.read_text", fail)
     check(reloader)
     ((level, line),) = lines()
     assert level == logging.ERROR
@@ -205,7 +205,7 @@ def test_the_file_is_read_in_a_thread(
         threads.append(threading.get_ident())
         return path.read_text()
 
-    monkeypatch.setattr("gatehouse.reloading.read_text", read)
+    monkeypatch.setattr("gatehouse.signing.reloading.read_text", read)
     check(reloader)
     assert threads
     assert threads[0] != threading.get_ident()

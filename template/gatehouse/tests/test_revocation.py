@@ -18,13 +18,13 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 from starlette.testclient import TestClient
 
-from gatehouse import stamps
-from gatehouse.revocation import OVERLAP, Revocation, RevocationStale
-from gatehouse.stamps import Ended
+from gatehouse.accounts import stamps
+from gatehouse.accounts.revocation import OVERLAP, Revocation, RevocationStale
+from gatehouse.accounts.stamps import Ended
+from gatehouse.signing.tokens import AccessToken
 from gatehouse.state import Gatehouse
-from gatehouse.tables import EndedAccount, EndedSession, User, utc_now
+from gatehouse.store.tables import EndedAccount, EndedSession, User, utc_now
 from gatehouse.testing import CreateUser, SignIn
-from gatehouse.tokens import AccessToken
 
 LIFETIME = 1800
 
@@ -42,7 +42,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr("gatehouse.revocation.time.monotonic", found.monotonic)
+    monkeypatch.setattr("gatehouse.accounts.revocation.time.monotonic", found.monotonic)
     return found
 
 

@@ -9,9 +9,9 @@ import pytest
 import time_machine
 from sqlmodel import select
 
-from gatehouse.keys import ALGORITHMS, new_key, read_keys
+from gatehouse.signing.keys import ALGORITHMS, new_key, read_keys
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent
+from gatehouse.store.tables import AuditEvent
 
 pytestmark = pytest.mark.thorough
 

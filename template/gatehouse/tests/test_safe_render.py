@@ -23,9 +23,9 @@ def safe_render() -> Iterator[Any]:
 @pytest.mark.parametrize(
     "path",
     [
-        "gatehouse/src/gatehouse/keys.py",
+        "gatehouse/src/gatehouse/signing/keys.py",
         "gatehouse/README.md",
-        "gatehouse/src/gatehouse/pages/docs.js",
+        "gatehouse/src/gatehouse/web/pages/docs.js",
         "Dockerfile",
         ".gitignore",
         ".copier-answers.yml",

@@ -9,13 +9,14 @@ import time_machine
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
-from gatehouse import sessions, utc_now
-from gatehouse.audit import COMMAND
-from gatehouse.stamps import raise_epoch
+from gatehouse import utc_now
+from gatehouse.accounts import sessions
+from gatehouse.accounts.audit import COMMAND
+from gatehouse.accounts.stamps import raise_epoch
+from gatehouse.accounts.users import find_user
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent, LoginSession, User
+from gatehouse.store.tables import AuditEvent, LoginSession, User
 from gatehouse.testing import CreateUser, SignIn
-from gatehouse.users import find_user
 
 PASSWORD = "correct horse battery staple"
 

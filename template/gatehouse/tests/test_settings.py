@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
 from gatehouse import Settings
-from gatehouse.proxies import client_address
 from gatehouse.refusal import StartRefused
+from gatehouse.throttling.proxies import client_address
 
 pytestmark = pytest.mark.thorough
 
@@ -215,7 +215,7 @@ def test_a_proxy_that_cannot_be_read_is_said_once_a_minute_without_its_words(
     auth_key: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """All its clients then count as one, and one attacker locks them all out."""
-    from gatehouse import proxies
+    from gatehouse.throttling import proxies
 
     monkeypatch.setattr(proxies, "_said", -proxies.AGAIN)
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8")

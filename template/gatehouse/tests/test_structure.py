@@ -2,6 +2,8 @@
 
 import ast
 import warnings
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,76 +14,14 @@ from gatehouse.core_files import changed_files
 SOURCE = Path(gatehouse.__file__).parent
 CORE = SOURCE.parents[1]
 
-# Lower layers first. A file may import from its own layer and from those before it.
-LAYERS = (
-    {"core_files", "moved_edits", "refusal", "text"},
-    {
-        "addresses",
-        "foreign_hashes",
-        "hash_queue",
-        "hash_threads",
-        "import_file",
-        "invisible",
-        "key_file",
-        "key_weakness",
-        "keys",
-        "password_policy",
-        "reloading",
-        "passwords",
-        "settings",
-        "token_checks",
-        "tokens",
-    },
-    {"tables", "database", "paging", "migrating", "readiness"},
-    {"hooks", "request_ids", "throttle", "windows", "memory_store", "smtp", "mailing"},
-    {
-        "proxies",
-        "audit",
-        "stamps",
-        "sessions",
-        "users",
-        "refresh",
-        "revocation",
-        "cleaning",
-        "errands",
-        "one_time",
-        "registration",
-        "recovery",
-        "outbox",
-    },
-    {"state"},
-    {"proving"},
-    {"guards", "rates", "api_names", "problems", "openapi"},
-    {"request_limits", "hardening", "docs", "logs"},
-    {"routes"},
-    {"install"},
-    {
-        "serving",
-        "accounting",
-        "administering",
-        "importing",
-        "inspecting",
-        "rotating",
-        "risks",
-        "risky_settings",
-        "diagnosing",
-    },
-    {"commands", "testing"},
-)
-PURE = {
-    *(
-        "refusal",
-        "text",
-        "addresses",
-        "key_file",
-        "key_weakness",
-        "keys",
-        "reloading",
-        "password_policy",
-        "passwords",
-    ),
-    *("token_checks", "tokens", "foreign_hashes", "import_file"),
-    *("hash_queue", "hash_threads", "invisible"),
+ROOMS_WITHOUT_A_FRAMEWORK = {"hashing", "signing"}
+# What still climbs, from a module to one above it. The list only shrinks.
+CLIMBS = {
+    ("accounts.proving", "state"),
+    ("mailer.jobs", "accounts.audit"),
+    ("mailer.outbox", "accounts.recovery"),
+    ("mailer.outbox", "accounts.registration"),
+    ("signing.key_weakness", "hashing.password_policy"),
 }
 FRAMEWORKS = {"fastapi", "starlette", "sqlalchemy", "sqlmodel", "alembic", "uvicorn"}
 
@@ -111,13 +51,14 @@ def test_the_public_names_are_these() -> None:
         assert hasattr(gatehouse, name)
 
 
-def imports_of(path: Path) -> set[str]:
-    """Modules that a file imports when it runs, in full."""
+def imports_of(path: Path, *, types: bool = False) -> set[str]:
+    """Modules that a file imports when it runs, in full; and for `types` alone, if asked."""
     found: set[str] = set()
 
     def walk(node: ast.AST) -> None:
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            hidden = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+            if hidden and not types:
                 continue
             if isinstance(child, ast.Import):
                 found.update(alias.name for alias in child.names)
@@ -139,29 +80,55 @@ def modules() -> dict[str, Path]:
     }
 
 
-def layer_of(module: str) -> int:
-    first = module.split(".")[0]
-    (index,) = [index for index, layer in enumerate(LAYERS) if first in layer]
-    return index
+def rooms() -> dict[str, int]:
+    """Each module on the map in the core's README, and on which line its room begins."""
+    text = (CORE / "README.md").read_text("utf-8").partition("## The map")[2]
+    found, room, begins = {}, "", 0
+    for number, line in enumerate(text.split("```")[1].strip().splitlines()):
+        name = line.split()[0]
+        if not line.startswith(" "):
+            room, begins = name.removesuffix("/") if name.endswith("/") else "", number
+        if not name.endswith("/"):
+            found[f"{room}.{name}".strip(".")] = begins
+    return found
 
 
-def test_dependencies_point_one_way() -> None:
+def arrows(*, types: bool) -> set[tuple[str, str]]:
+    """Which module imports which; with `types`, also where only a type checker does."""
     known = modules()
-    for module, path in known.items():
-        for imported in imports_of(path):
-            name = imported.removeprefix("gatehouse.")
-            if imported.startswith("gatehouse.") and name in {*known, "routes"}:
-                assert layer_of(name) <= layer_of(module), f"{module} imports {name}"
+    return {
+        (module, name)
+        for module, path in known.items()
+        for imported in imports_of(path, types=types)
+        if (name := imported.removeprefix("gatehouse.")) in known and name != module
+    }
+
+
+def test_every_module_is_on_the_map_and_none_else() -> None:
+    assert rooms().keys() == modules().keys()
+    sizes = Counter(name.partition(".")[0] for name in modules() if "." in name)
+    assert max(sizes.values()) <= 14
+
+
+def test_no_module_imports_from_a_room_above_it() -> None:
+    begins = rooms()
+    climbs = {(one, other) for one, other in arrows(types=True) if begins[one] > begins[other]}
+    assert climbs == CLIMBS
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for one, other in arrows(types=True) - CLIMBS:
+        if other != "cli.commands":  # whose `Service` the commands that it runs name as a type
+            graph.setdefault(one, set()).add(other)
+    list(TopologicalSorter(graph).static_order())  # raises CycleError
 
 
 def test_keys_tokens_and_passwords_know_no_database_and_no_framework() -> None:
-    for module in PURE:
-        found = {name.split(".")[0] for name in imports_of(modules()[module])}
-        assert not found & FRAMEWORKS, module
-
-
-def test_every_module_has_a_place() -> None:
-    assert {module.split(".")[0] for module in modules()} == set().union(*LAYERS)
+    for module, path in modules().items():
+        if module.partition(".")[0] in ROOMS_WITHOUT_A_FRAMEWORK:
+            found = {name.split(".")[0] for name in imports_of(path)}
+            assert not found & FRAMEWORKS, module
 
 
 def test_nothing_authorises_by_the_url_of_a_request() -> None:

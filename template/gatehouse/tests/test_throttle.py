@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import time_machine
 
-from gatehouse import windows
-from gatehouse.throttle import (
+from gatehouse.throttling import counters
+from gatehouse.throttling.throttle import (
     LOGIN_NETWORK,
     LOGIN_PAIR,
     LOGIN_RIGHT,
@@ -82,7 +82,7 @@ def memory() -> Iterator[Throttle]:
 def tick(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Move the monotonic clock, which `time_machine` leaves alone."""
     moved = 0.0
-    monkeypatch.setattr(windows, "clock", lambda: time.monotonic() + moved)
+    monkeypatch.setattr(counters, "clock", lambda: time.monotonic() + moved)
 
     def move(seconds: float) -> None:
         nonlocal moved
@@ -241,7 +241,7 @@ def test_of_many_accounts_at_once_exactly_fifty_pass(throttle: Throttle) -> None
 
 @pytest.mark.usefixtures("restless")
 def test_sweeping_disturbs_no_count(memory: Throttle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(counters, "SWEEP_SECONDS", 0.0)
     for again in range(20):
         key = str(again)
         passed = all_at_once(
@@ -464,7 +464,7 @@ def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_the_window() -> 
 
 def test_counting_leaves_no_thread_and_does_not_delay_the_exit() -> None:
     script = (
-        "import threading; from gatehouse.throttle import *;"
+        "import threading; from gatehouse.throttling.throttle import *;"
         "t = Throttle('memory://', 'test'); [t.allows(REGISTER, str(n)) for n in range(200)];"
         "assert threading.active_count() == 1, threading.enumerate(); t.close()"
     )
@@ -503,7 +503,7 @@ def test_a_million_names_from_one_network_make_fifty_pairs(throttle: Throttle) -
 def test_the_memory_is_bounded_whoever_comes(
     memory: Throttle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows, "MEMORY_KEYS", 1000)
+    monkeypatch.setattr(counters, "MEMORY_KEYS", 1000)
     for n in range(5000):
         memory.allows(SMALL, str(n))
     assert 900 <= len(memory._windows._memory.events) <= 1001
@@ -643,7 +643,7 @@ def test_many_entries_take_little_memory(memory: Throttle) -> None:
 def test_the_entries_are_bounded_whoever_comes(
     memory: Throttle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows, "MEMORY_ENTRIES", 1000)
+    monkeypatch.setattr(counters, "MEMORY_ENTRIES", 1000)
     many = Limit("many", 100, 900)
     for n in range(50):
         assert sum(memory.allows(many, str(n)) for _ in range(110)) == 100

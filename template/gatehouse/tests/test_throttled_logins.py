@@ -15,13 +15,13 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 
 from gatehouse import User, utc_now
-from gatehouse.one_time import issue
+from gatehouse.accounts.one_time import issue
+from gatehouse.accounts.users import find_user
 from gatehouse.routes import grants, sessions
 from gatehouse.state import Gatehouse
-from gatehouse.tables import AuditEvent
+from gatehouse.store.tables import AuditEvent
 from gatehouse.testing import CreateUser, Mails
-from gatehouse.throttle import FORGOT, ONE_TIME, REFRESH, REGISTER, RESEND, Limit
-from gatehouse.users import find_user
+from gatehouse.throttling.throttle import FORGOT, ONE_TIME, REFRESH, REGISTER, RESEND, Limit
 
 BOB, PASSWORD = "bob@example.com", "correct horse battery staple"
 WRONG = "nine wrong words in a row"

@@ -16,12 +16,12 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from gatehouse import CurrentUser, Settings, install, public, requires
-from gatehouse.hardening import Hardening
 from gatehouse.install import check_start
-from gatehouse.logs import JsonFormatter
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.testing import SignIn
+from gatehouse.web.hardening import Hardening
+from gatehouse.web.logs import JsonFormatter
 
 MARKER = "s3cret-marker-77"
 

@@ -9,9 +9,10 @@ from fastapi import FastAPI
 from pydantic import BaseModel, Field, field_validator
 from starlette.testclient import TestClient
 
-from gatehouse import api_names, public
-from gatehouse.openapi import check_openapi
-from gatehouse.problems import MAX_ERRORS, MAX_ERRORS_BYTES
+from gatehouse import public
+from gatehouse.web import api_names
+from gatehouse.web.openapi import check_openapi
+from gatehouse.web.problems import MAX_ERRORS, MAX_ERRORS_BYTES
 
 pytestmark = pytest.mark.thorough
 

@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import SQLModel
 
 import gatehouse
-from gatehouse import tables
+from gatehouse.store import tables
 
 pytestmark = pytest.mark.thorough
 
@@ -25,8 +25,8 @@ ROWS = {
 }
 # What changes accounts and what hangs on them. Each public function in them is a verb.
 VERBS = (
-    *("users", "sessions", "recovery", "registration", "refresh", "one_time"),
-    *("administering", "importing"),
+    *(f"accounts.{name}" for name in ("users", "sessions", "recovery", "registration", "refresh")),
+    *("accounts.one_time", "cli.administering", "cli.importing"),
 )
 Place = tuple[str, str]  # a module and the outermost function in it, "" for none
 
@@ -83,22 +83,24 @@ def imports(*packages: str) -> set[str]:
 def test_no_endpoint_and_no_verb_calls_the_hasher_itself() -> None:
     """A password is proved in `proving.py`, where every limit is; a new hash is made in two."""
     assert places(ast.Attribute, "passwords") == {
-        ("proving", "prove_password"),
-        ("proving", "prove_link_password"),
-        ("routes.doors", "hash_new_password"),
-        ("accounting", "create"),
+        ("accounts.proving", "prove_password"),
+        ("accounts.proving", "prove_link_password"),
+        ("routes.shared", "hash_new_password"),
+        ("cli.accounting", "create"),
         *(("state", "start"), ("state", "stop")),  # its threads
     }
-    assert imports("pwdlib", "argon2", "bcrypt") == {"passwords", "foreign_hashes", "testing"}
-    assert imports("gatehouse.passwords.Passwords") == {"install", "state"}
-    assert imports("gatehouse.passwords.argon2_hasher") == set()
+    assert imports("pwdlib", "argon2", "bcrypt") == {
+        *("hashing.passwords", "hashing.foreign_hashes", "testing")
+    }
+    assert imports("gatehouse.hashing.passwords.Passwords") == {"install", "state"}
+    assert imports("gatehouse.hashing.passwords.argon2_hasher") == set()
 
 
 @pytest.mark.asvs("6.3.4", "7.6.2")
 def test_a_session_is_opened_by_a_login_alone() -> None:
     fixture = ("testing", "sign_in")
     assert places(ast.Call, "open_session") == {("routes.grants", "_open"), fixture}
-    assert places(ast.Call, "LoginSession") == {("sessions", "open_session")}
+    assert places(ast.Call, "LoginSession") == {("accounts.sessions", "open_session")}
     assert places(ast.Call, "issue_refresh_token") == {("routes.grants", "_open")}
 
 
@@ -113,23 +115,23 @@ def test_a_stored_hash_is_set_in_these_places_alone() -> None:
         and isinstance(node.ctx, ast.Store)
     }
     assert stored == {
-        ("users", "set_password"),
-        ("users", "store_better_hash"),
-        ("registration", "register"),  # an errand's own: it is done
-        ("registration", "_make_at_once"),  # the same
+        ("accounts.users", "set_password"),
+        ("accounts.users", "store_better_hash"),
+        ("accounts.registration", "register"),  # an errand's own: it is done
+        ("accounts.registration", "_make_at_once"),  # the same
     }
     assert places(ast.Call, "User") == {
-        ("users", "create_user"),
-        ("registration", "_make_at_once"),
-        ("registration", "_make_proved"),
-        ("importing", "_user"),
+        ("accounts.users", "create_user"),
+        ("accounts.registration", "_make_at_once"),
+        ("accounts.registration", "_make_proved"),
+        ("cli.importing", "_user"),
     }
 
 
 @pytest.mark.asvs("6.4.1", "6.5.3", "7.2.3")
 def test_nothing_is_drawn_but_from_the_systems_random_source() -> None:
     assert imports("random") == imports("uuid.uuid1") == set()
-    assert imports("secrets") >= {"one_time", "refresh", "keys"}
+    assert imports("secrets") >= {"accounts.one_time", "accounts.refresh", "signing.keys"}
 
 
 # --- act on what you lock
@@ -157,19 +159,22 @@ def test_a_verb_takes_ids_or_what_it_holds_never_a_row_that_another_one_read() -
     """
     assert {"User", "LoginSession", "OneTimeToken", "Errand"} <= ROWS
     assert rows_taken() == {
-        ("registration.register", "Errand"),
-        ("registration.verify", "Errand"),
-        ("recovery.forgot", "Errand"),
-        ("recovery.change_email", "Errand"),
-        ("recovery.notice", "Errand"),
+        ("accounts.registration.register", "Errand"),
+        ("accounts.registration.verify", "Errand"),
+        ("accounts.recovery.forgot", "Errand"),
+        ("accounts.recovery.change_email", "Errand"),
+        ("accounts.recovery.notice", "Errand"),
     }
 
 
 def test_only_what_locks_a_row_says_that_it_is_held() -> None:
     """`LockedUser(…)` and `LockedLogin(…)` are promises that no type checker can look into."""
-    assert places(ast.Call, "LockedUser") == {("users", "lock_user"), ("users", "create_user")}
-    assert places(ast.Call, "LockedLogin") == {("refresh", "find_login")}
-    for module, function in (("users", "lock_user"), ("refresh", "find_login")):
+    assert places(ast.Call, "LockedUser") == {
+        ("accounts.users", "lock_user"),
+        ("accounts.users", "create_user"),
+    }
+    assert places(ast.Call, "LockedLogin") == {("accounts.refresh", "find_login")}
+    for module, function in (("accounts.users", "lock_user"), ("accounts.refresh", "find_login")):
         assert (module, function) in places(ast.Attribute, "with_for_update")
 
 
@@ -182,13 +187,13 @@ def test_every_write_goes_through_the_transaction_that_tells() -> None:
     `Database.read` rolls back (`test_data.py`), so there is no third way to a session.
     An engine of one's own is for what asks about the database itself.
     """
-    assert places(ast.Call, "Session") == {("database", "read"), ("database", "write")}
+    assert places(ast.Call, "Session") == {("store.database", "read"), ("store.database", "write")}
     assert places(ast.Attribute, "commit", "begin") == {
-        ("database", "write"),
+        ("store.database", "write"),
         ("migrating", "_sole_connection"),
         ("testing", "empty"),
     }
     own = places(ast.Attribute, "engine") | places(ast.Call, "create_database_engine")
     assert {module for module, _ in own} == {
-        *("database", "migrating", "readiness", "serving", "testing")
+        *("store.database", "migrating", "readiness", "cli.serving", "testing")
     }

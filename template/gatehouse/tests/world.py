@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from gatehouse import User
-from gatehouse.mailing import Mailer
+from gatehouse.mailer.sender import Mailer
 from gatehouse.state import Gatehouse
 from gatehouse.testing import CreateUser, SignIn
 

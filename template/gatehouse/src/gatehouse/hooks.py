@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from gatehouse.tables import User
+from gatehouse.store.tables import User
 
 
 class Hooks:

@@ -10,26 +10,15 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from gatehouse.cleaning import Timer
-from gatehouse.database import Database
-from gatehouse.docs import add_docs
-from gatehouse.errands import Terms
-from gatehouse.guards import check_routes
-from gatehouse.hardening import Hardening
+from gatehouse.accounts.cleaning import Timer
+from gatehouse.accounts.revocation import Revocation
+from gatehouse.hashing.passwords import Passwords
 from gatehouse.hooks import Hooks
-from gatehouse.key_file import read_key_file
-from gatehouse.keys import BadKey, KeyRing, read_keys
-from gatehouse.logs import quiet_server_log
-from gatehouse.mailing import Mailer
-from gatehouse.openapi import add_openapi, check_openapi
-from gatehouse.outbox import Outbox
-from gatehouse.passwords import Passwords
-from gatehouse.problems import add_problem_handlers
+from gatehouse.mailer.jobs import Terms
+from gatehouse.mailer.outbox import Outbox
+from gatehouse.mailer.sender import Mailer
 from gatehouse.readiness import Readiness, database_look
 from gatehouse.refusal import StartRefused
-from gatehouse.reloading import KeyReloader
-from gatehouse.request_limits import Limits
-from gatehouse.revocation import Revocation
 from gatehouse.routes import (
     accounts,
     administration,
@@ -42,9 +31,20 @@ from gatehouse.routes import (
     token,
 )
 from gatehouse.settings import Settings
+from gatehouse.signing.key_file import read_key_file
+from gatehouse.signing.keys import BadKey, KeyRing, read_keys
+from gatehouse.signing.reloading import KeyReloader
+from gatehouse.signing.tokens import Tokens
 from gatehouse.state import Gatehouse
-from gatehouse.throttle import Throttle
-from gatehouse.tokens import Tokens
+from gatehouse.store.database import Database
+from gatehouse.throttling.throttle import Throttle
+from gatehouse.web.docs import add_docs
+from gatehouse.web.guards import check_routes
+from gatehouse.web.hardening import Hardening
+from gatehouse.web.logs import quiet_server_log
+from gatehouse.web.openapi import add_openapi, check_openapi
+from gatehouse.web.problems import add_problem_handlers
+from gatehouse.web.request_limits import Limits
 
 log = logging.getLogger("gatehouse.install")
 

@@ -15,9 +15,9 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
 from sqlalchemy import Connection, MetaData, text
 
-from gatehouse.database import create_database_engine
 from gatehouse.refusal import StartRefused
-from gatehouse.tables import CORE_TABLES
+from gatehouse.store.database import create_database_engine
+from gatehouse.store.tables import CORE_TABLES
 
 log = logging.getLogger("gatehouse.migrating")
 
@@ -205,7 +205,7 @@ def _current(connection: Connection, version_table: str) -> tuple[str, ...]:
 
 def _render_type(kind: str, item: Any, autogen: Any) -> str | Literal[False]:
     """How autogenerate writes the core's column type into your migration."""
-    if kind == "type" and type(item).__module__ == "gatehouse.tables":
+    if kind == "type" and type(item).__module__ == "gatehouse.store.tables":
         autogen.imports.add("import gatehouse")
         return f"gatehouse.{type(item).__name__}()"
     return False

@@ -7,8 +7,8 @@ from threading import Lock
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from gatehouse.database import Database
 from gatehouse.migrating import unmigrated
+from gatehouse.store.database import Database
 
 Look = Callable[[], str]
 

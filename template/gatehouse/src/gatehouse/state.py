@@ -10,20 +10,20 @@ from typing import Annotated, Any, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from gatehouse import database
-from gatehouse.cleaning import Timer
+from gatehouse.accounts.cleaning import Timer
+from gatehouse.accounts.refresh import Lives
+from gatehouse.accounts.revocation import Revocation
+from gatehouse.accounts.stamps import NOTES
+from gatehouse.hashing.passwords import Passwords
 from gatehouse.hooks import Hooks
-from gatehouse.mailing import Mailer
-from gatehouse.outbox import Outbox
-from gatehouse.passwords import Passwords
+from gatehouse.mailer.outbox import Outbox
+from gatehouse.mailer.sender import Mailer
 from gatehouse.readiness import Readiness
-from gatehouse.refresh import Lives
-from gatehouse.reloading import KeyReloader
-from gatehouse.revocation import Revocation
 from gatehouse.settings import Settings
-from gatehouse.stamps import NOTES
-from gatehouse.throttle import Throttle
-from gatehouse.tokens import Tokens
+from gatehouse.signing.reloading import KeyReloader
+from gatehouse.signing.tokens import Tokens
+from gatehouse.store import database
+from gatehouse.throttling.throttle import Throttle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,15 +22,17 @@ from sqlalchemy import make_url
 from sqlmodel import Session, SQLModel
 from starlette.testclient import TestClient
 
-from gatehouse import outbox, passwords, sessions, users
-from gatehouse.audit import COMMAND
-from gatehouse.keys import new_key
-from gatehouse.mailing import Mailer
+from gatehouse.accounts import sessions, users
+from gatehouse.accounts.audit import COMMAND
+from gatehouse.accounts.stamps import epoch_of
+from gatehouse.hashing import passwords
+from gatehouse.mailer import outbox
+from gatehouse.mailer.sender import Mailer
 from gatehouse.migrating import migrate
 from gatehouse.settings import Settings
-from gatehouse.stamps import epoch_of
+from gatehouse.signing.keys import new_key
 from gatehouse.state import Gatehouse
-from gatehouse.tables import LockedUser, User
+from gatehouse.store.tables import LockedUser, User
 
 Factory = Callable[[], FastAPI]
 

@@ -3,7 +3,7 @@
 from alembic import context
 
 from gatehouse.migrating import CORE_VERSION_TABLE, run_migrations
-from gatehouse.tables import core_metadata
+from gatehouse.store.tables import core_metadata
 
 run_migrations(
     core_metadata(),

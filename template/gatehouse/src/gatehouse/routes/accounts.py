@@ -8,13 +8,12 @@ from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from gatehouse import recovery, users
-from gatehouse.addresses import Address, normalise
-from gatehouse.audit import origin_of, record
-from gatehouse.guards import Caller, CurrentUser
-from gatehouse.passwords import normalise as normalise_password
-from gatehouse.recovery import tell
-from gatehouse.routes.doors import (
+from gatehouse.accounts import recovery, users
+from gatehouse.accounts.addresses import Address, normalise
+from gatehouse.accounts.audit import origin_of, record
+from gatehouse.accounts.recovery import tell
+from gatehouse.hashing.passwords import normalise as normalise_password
+from gatehouse.routes.shared import (
     TOO_MANY,
     Accepted,
     Body,
@@ -24,7 +23,8 @@ from gatehouse.routes.doors import (
     refused,
 )
 from gatehouse.state import Core, Gatehouse
-from gatehouse.tables import User
+from gatehouse.store.tables import User
+from gatehouse.web.guards import Caller, CurrentUser
 
 router = APIRouter(tags=["accounts"])
 

@@ -9,16 +9,16 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from pydantic import BaseModel, StrictBool, field_validator
 from sqlmodel import Session, col, select
 
-from gatehouse import users
-from gatehouse.audit import Event, Origin, origin_of, record
-from gatehouse.guards import BAD_TOKEN, requires
-from gatehouse.paging import Cursor, page_of
+from gatehouse.accounts import users
+from gatehouse.accounts.audit import Event, Origin, origin_of, record
+from gatehouse.accounts.sessions import end_sessions
 from gatehouse.routes.accounts import Account, shown
-from gatehouse.routes.doors import Body, refused
-from gatehouse.sessions import end_sessions
+from gatehouse.routes.shared import Body, refused
+from gatehouse.signing.tokens import AccessToken
 from gatehouse.state import Core, Gatehouse
-from gatehouse.tables import LoginSession, User
-from gatehouse.tokens import AccessToken
+from gatehouse.store.paging import Cursor, page_of
+from gatehouse.store.tables import LoginSession, User
+from gatehouse.web.guards import BAD_TOKEN, requires
 
 router = APIRouter(prefix="/users", tags=["administration"])
 

@@ -5,9 +5,9 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from gatehouse.guards import public
-from gatehouse.key_file import JWKS_MAX_AGE
+from gatehouse.signing.key_file import JWKS_MAX_AGE
 from gatehouse.state import Core
+from gatehouse.web.guards import public
 
 router = APIRouter(prefix="/.well-known", tags=["discovery"])
 

@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import HTTPException, Request
 
-from gatehouse.problems import OAuthError
+from gatehouse.web.problems import OAuthError
 
 MAX_FIELDS = 100
 

@@ -10,13 +10,12 @@ from fastapi import Request
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from gatehouse import addresses, sessions, users
-from gatehouse.audit import Origin, origin_of, record
-from gatehouse.cleaning import clean_some
-from gatehouse.problems import OAuthError
-from gatehouse.proving import WrongPassword, note_failure, prove_password
-from gatehouse.recovery import tell
-from gatehouse.refresh import (
+from gatehouse.accounts import addresses, sessions, users
+from gatehouse.accounts.audit import Origin, origin_of, record
+from gatehouse.accounts.cleaning import clean_some
+from gatehouse.accounts.proving import WrongPassword, note_failure, prove_password
+from gatehouse.accounts.recovery import tell
+from gatehouse.accounts.refresh import (
     BadRefreshToken,
     NothingLeft,
     ReusedRefreshToken,
@@ -24,10 +23,11 @@ from gatehouse.refresh import (
     issue_refresh_token,
     rotate,
 )
-from gatehouse.routes.doors import refuse_flood
+from gatehouse.routes.shared import refuse_flood
 from gatehouse.state import Gatehouse
-from gatehouse.tables import LoginSession
-from gatehouse.throttle import REFRESH
+from gatehouse.store.tables import LoginSession
+from gatehouse.throttling.throttle import REFRESH
+from gatehouse.web.problems import OAuthError
 
 log = logging.getLogger("gatehouse.grants")
 

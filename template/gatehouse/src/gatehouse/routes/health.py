@@ -5,9 +5,9 @@ from typing import Literal
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel
 
-from gatehouse.guards import public
-from gatehouse.problems import RETRY_AFTER
 from gatehouse.state import Core
+from gatehouse.web.guards import public
+from gatehouse.web.problems import RETRY_AFTER
 
 router = APIRouter(tags=["health"])
 

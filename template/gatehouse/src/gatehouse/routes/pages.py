@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from gatehouse.guards import public
+from gatehouse.web.guards import public
 
 # One script and one style sheet of our own; the script talks to this service alone. `data:` is
 # for the empty icon, without which a browser asks for /favicon.ico.
@@ -34,7 +34,7 @@ router = APIRouter(prefix="/account", include_in_schema=False)
 
 def _page(name: str) -> Endpoint:
     """A page that, like its files, is never stored: so says the header that every answer gets."""
-    document = Template((files("gatehouse") / "pages" / name).read_text("utf-8"))
+    document = Template((files("gatehouse.web") / "pages" / name).read_text("utf-8"))
 
     async def account_page(request: Request) -> Response:
         title = escape(request.app.title)
@@ -44,7 +44,7 @@ def _page(name: str) -> Endpoint:
 
 
 def _file(name: str, media_type: str) -> Endpoint:
-    content = (files("gatehouse") / "pages" / name).read_bytes()
+    content = (files("gatehouse.web") / "pages" / name).read_bytes()
 
     async def account_file(_: Request) -> Response:
         return Response(content, media_type=f"{media_type}; charset=utf-8")

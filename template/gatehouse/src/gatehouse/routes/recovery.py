@@ -8,14 +8,12 @@ from pydantic import Field
 from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 
-from gatehouse import one_time, recovery, registration
-from gatehouse.addresses import BadAddress, KnownAddress
-from gatehouse.audit import Origin, origin_of
-from gatehouse.guards import public
-from gatehouse.one_time import BadOneTimeToken
-from gatehouse.problems import WrongLinkPassword
-from gatehouse.proving import WrongPassword, prove_link_password
-from gatehouse.routes.doors import (
+from gatehouse.accounts import one_time, recovery, registration
+from gatehouse.accounts.addresses import BadAddress, KnownAddress
+from gatehouse.accounts.audit import Origin, origin_of
+from gatehouse.accounts.one_time import BadOneTimeToken
+from gatehouse.accounts.proving import WrongPassword, prove_link_password
+from gatehouse.routes.shared import (
     TOO_MANY,
     Accepted,
     Body,
@@ -25,7 +23,9 @@ from gatehouse.routes.doors import (
     limited,
 )
 from gatehouse.state import Core, Gatehouse
-from gatehouse.throttle import FORGOT, ONE_TIME
+from gatehouse.throttling.throttle import FORGOT, ONE_TIME
+from gatehouse.web.guards import public
+from gatehouse.web.problems import WrongLinkPassword
 
 router = APIRouter(prefix="/auth", tags=["accounts"], route_class=LimitedRoute)
 

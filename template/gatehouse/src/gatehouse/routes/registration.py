@@ -6,10 +6,9 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from gatehouse.addresses import Address, KnownAddress
-from gatehouse.audit import origin_of
-from gatehouse.guards import public
-from gatehouse.routes.doors import (
+from gatehouse.accounts.addresses import Address, KnownAddress
+from gatehouse.accounts.audit import origin_of
+from gatehouse.routes.shared import (
     TOO_MANY,
     Accepted,
     Body,
@@ -19,7 +18,8 @@ from gatehouse.routes.doors import (
     limited,
 )
 from gatehouse.state import Core
-from gatehouse.throttle import REGISTER, RESEND
+from gatehouse.throttling.throttle import REGISTER, RESEND
+from gatehouse.web.guards import public
 
 router = APIRouter(prefix="/auth", tags=["accounts"], route_class=LimitedRoute)
 

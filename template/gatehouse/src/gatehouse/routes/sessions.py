@@ -10,18 +10,18 @@ from pydantic import BaseModel
 from sqlmodel import Session, col
 from starlette.concurrency import run_in_threadpool
 
-from gatehouse import users
-from gatehouse.audit import Origin, origin_of, record
-from gatehouse.guards import Caller, public
-from gatehouse.refresh import digest_of, is_refresh_token
-from gatehouse.routes.doors import TOO_MANY, refuse_flood, require_open
+from gatehouse.accounts import users
+from gatehouse.accounts.audit import Origin, origin_of, record
+from gatehouse.accounts.refresh import digest_of, is_refresh_token
+from gatehouse.accounts.sessions import end_session, end_sessions, live_sessions
 from gatehouse.routes.forms import read_form, required
+from gatehouse.routes.shared import TOO_MANY, refuse_flood, require_open
 from gatehouse.routes.token import OAuthProblem
-from gatehouse.sessions import end_session, end_sessions, live_sessions
+from gatehouse.signing.tokens import AccessToken, BadAccessToken
 from gatehouse.state import Core, Gatehouse
-from gatehouse.tables import LoginSession, RefreshToken
-from gatehouse.throttle import REFRESH
-from gatehouse.tokens import AccessToken, BadAccessToken
+from gatehouse.store.tables import LoginSession, RefreshToken
+from gatehouse.throttling.throttle import REFRESH
+from gatehouse.web.guards import Caller, public
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 

@@ -5,12 +5,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from gatehouse.guards import public
-from gatehouse.problems import OAuthError
-from gatehouse.routes.doors import TOO_MANY
 from gatehouse.routes.forms import read_form, required
 from gatehouse.routes.grants import Granted, log_in, refresh
+from gatehouse.routes.shared import TOO_MANY
 from gatehouse.state import Core, Gatehouse
+from gatehouse.web.guards import public
+from gatehouse.web.problems import OAuthError
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 

@@ -1,0 +1,1 @@
+"""What may happen to an account, and what follows. Knows no HTTP."""

@@ -1,0 +1,100 @@
+"""Forgotten passwords, changes of address, and the mails that tell an owner what happened."""
+
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlmodel import Session, col, select
+
+from gatehouse.accounts import one_time
+from gatehouse.accounts.addresses import normalise
+from gatehouse.accounts.audit import Origin, record
+from gatehouse.accounts.users import LockedUser, lock_address, lock_user, set_password
+from gatehouse.mailer.jobs import Letter, Terms, bind, is_superseded, leave, origin_of
+from gatehouse.store.tables import Errand, User, utc_now
+
+MINUTES = {"minutes": str(int(one_time.LIVES["reset"].total_seconds() // 60))}
+HOURS = {"hours": str(int(one_time.LIVES["change_email"].total_seconds() // 3600))}
+
+
+def forgot(session: Session, errand: Errand, terms: Terms) -> Letter | None:
+    """The mail with the link that sets a new password, where there is an account to set it for."""
+    if is_superseded(session, errand):
+        return None
+    user = lock_address(session, errand.email_key)
+    if errand.stamp is None:  # not by the count of tries: one may have failed before it wrote
+        user_id = user.id if user else None
+        record(session, "password_reset_requested", origin_of(errand), user_id=user_id)
+    if user is None or not user.is_active or not bind(errand, user):
+        return None
+    # To the address as stored, never as typed: they may be look-alikes of each other.
+    token = one_time.issue(session, "reset", user, user.email)
+    link = terms.link("reset-password", token)
+    return Letter(user.email, "reset_password", {"link": link, **MINUTES})
+
+
+def reset(session: Session, token: str, user_id: UUID, password_hash: str, origin: Origin) -> None:
+    """Set a new password. All that was begun with the old one is void (ASVS 7.4.3).
+
+    Who holds the token has read the mail: the address is proved, and failed logins are forgiven.
+    Raises `BadOneTimeToken`.
+    """
+    user = lock_user(session, user_id)
+    if user is None:
+        raise one_time.BadOneTimeToken
+    redeemed = one_time.redeem(session, token, user, "reset")
+    if user.email != redeemed.email:
+        raise one_time.BadOneTimeToken
+    user.email_verified_at = user.email_verified_at or utc_now()
+    set_password(session, user, password_hash)
+    record(session, "password_reset", origin.by(user.id), user_id=user.id)
+    tell(session, "password_changed", user, origin)
+
+
+def ask_new_address(session: Session, user: LockedUser, email: str, origin: Origin) -> None:
+    """Leave the mail that proves a new address, and tell the present one.
+
+    Mail of an earlier change that has not gone out yet never does: it would make a link to the
+    earlier address, and that of this one useless.
+    """
+    address, key = normalise(email)
+    waiting = delete(Errand).where(
+        col(Errand.user_id) == user.id, col(Errand.kind) == "change_email"
+    )
+    session.execute(waiting)
+    leave(
+        session,
+        "change_email",
+        origin,
+        email=address,
+        email_key=key,
+        user_id=user.id,
+        stamp=user.stamp,
+    )
+    record(session, "email_change_requested", origin, user_id=user.id)
+    tell(session, "address_change_requested", user, origin)
+
+
+def change_email(session: Session, errand: Errand, terms: Terms) -> Letter | None:
+    """The mail that proves a new address; if another account has it, that one is told instead."""
+    user = lock_user(session, errand.user_id) if errand.user_id else None
+    if user is None or not user.is_active or user.stamp != errand.stamp:
+        return None
+    if is_superseded(session, errand):
+        return None
+    taken = select(User).where(User.email_key == errand.email_key, User.id != user.id)
+    if (other := session.exec(taken).one_or_none()) is not None:
+        return Letter(other.email, "already_registered", {"link": terms.home})
+    token = one_time.issue(session, "change_email", user, errand.email)
+    link = terms.link("verify-email", token)
+    return Letter(errand.email, "confirm_new_address", {"link": link, **HOURS})
+
+
+def tell(session: Session, kind: str, user: LockedUser, origin: Origin) -> None:
+    """Leave a mail to an account's present address about something that happened to it."""
+    leave(session, kind, origin, email=user.email, email_key=user.email_key, user_id=user.id)
+
+
+def notice(_: Session, errand: Errand, __: Terms) -> Letter:
+    """A mail that needs no look at the account: it says what its kind says, and when."""
+    time = f"{errand.created_at:%Y-%m-%d %H:%M} UTC"
+    return Letter(errand.email, errand.kind, {"time": time, "count": "many"})

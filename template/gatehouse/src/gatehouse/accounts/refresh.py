@@ -1,0 +1,161 @@
+"""Refresh tokens: opaque, rotated at each use, one chain for each session (RFC 9700 4.14.2)."""
+
+import re
+import secrets
+import zlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import NewType
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy import update
+from sqlmodel import Session, col, select
+
+from gatehouse.accounts.sessions import is_live
+from gatehouse.accounts.users import lock_user
+from gatehouse.store.tables import LockedUser, LoginSession, RefreshToken, utc_now
+
+PREFIX = "gatehouse_rt_"  # with the checksum, what a secret scanner can look for
+_FORM = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}[0-9a-f]{{8}}", re.ASCII)
+
+
+# A session that this transaction holds until it ends: `find_login` alone gives it.
+LockedLogin = NewType("LockedLogin", LoginSession)
+
+
+class BadRefreshToken(Exception):
+    """Unknown, of an ended session, or too old. A client sees `invalid_grant` for each of them."""
+
+
+class ReusedRefreshToken(BadRefreshToken):
+    """A retired token came back after its window: someone else holds it. Ends the session."""
+
+    def __init__(self, user_id: UUID, session_id: UUID) -> None:
+        self.user_id = user_id
+        self.session_id = session_id
+
+
+class NothingLeft(BadRefreshToken):
+    """The scopes asked for and those of the grant have nothing in common. It leaves an event."""
+
+    def __init__(self, user_id: UUID, session_id: UUID) -> None:
+        self.user_id = user_id
+        self.session_id = session_id
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """How long things live, by the settings."""
+
+    grace: timedelta
+    idle: timedelta
+
+
+def new_refresh_token() -> str:
+    """256 random bits in base64url, with a prefix and a checksum (CRC-32) for scanners."""
+    body = PREFIX + secrets.token_urlsafe(32)
+    return f"{body}{zlib.crc32(body.encode()):08x}"
+
+
+def is_refresh_token(text: str) -> bool:
+    """Whether a text has the form. What has not is refused without a question to the database."""
+    if not _FORM.fullmatch(text):
+        return False
+    return f"{zlib.crc32(text[:-8].encode()):08x}" == text[-8:]
+
+
+def digest_of(token: str) -> str:
+    """What the database holds of a token. 256 random bits need no slow hash (ASVS 6.5.2)."""
+    return sha256(token.encode()).hexdigest()
+
+
+def issue_refresh_token(session: Session, session_id: UUID) -> str:
+    """The first token of a session."""
+    token = new_refresh_token()
+    session.add(RefreshToken(digest=digest_of(token), session_id=session_id))
+    return token
+
+
+def find_login(
+    session: Session, token: str, idle: timedelta, *, verified: bool
+) -> tuple[LockedLogin, LockedUser]:
+    """The live session that a token belongs to, and its active user; else `BadRefreshToken`.
+
+    `verified`: the address must be proved. Sessions from before that was asked for end so.
+    Both rows are held until the transaction ends (on SQLite the whole database is): neither the
+    role nor the session can change between here and `rotate`.
+    """
+    if not is_refresh_token(token):
+        raise BadRefreshToken
+    owner = session.exec(
+        select(LoginSession.id, LoginSession.user_id)
+        .join(RefreshToken, col(RefreshToken.session_id) == col(LoginSession.id))
+        .where(RefreshToken.digest == digest_of(token))
+    ).one_or_none()
+    user = lock_user(session, owner[1], share=True) if owner else None
+    if owner is None or user is None or not user.is_active:
+        raise BadRefreshToken
+    if verified and user.email_verified_at is None:
+        raise BadRefreshToken
+    query = select(LoginSession).where(LoginSession.id == owner[0], *is_live(idle))
+    login = session.exec(query.with_for_update(of=LoginSession)).one_or_none()
+    if login is None:
+        raise BadRefreshToken
+    return LockedLogin(login), user
+
+
+def rotate(session: Session, token: str, login: LockedLogin, grace: timedelta) -> str:
+    """Retire a token and give its one successor, the same one again inside the grace window.
+
+    The retirement is one conditional UPDATE: of many at the same moment one wins, and the
+    others, which waited for it, are given what it made. Raises `ReusedRefreshToken` for one that
+    was retired too long ago, or whose successor was used.
+    """
+    now = utc_now()
+    successor = new_refresh_token()
+    unused = update(RefreshToken).where(
+        col(RefreshToken.digest) == digest_of(token), col(RefreshToken.retired_at).is_(None)
+    )
+    retired = unused.values(retired_at=now, sealed_successor=_seal(token, successor))
+    if session.execute(retired).rowcount:  # type: ignore[attr-defined]
+        session.add(RefreshToken(digest=digest_of(successor), session_id=login.id))
+        login.last_used_at = now
+        session.add(login)
+        return successor
+    again = _successor_of(session, token, now - grace)
+    if again is None:
+        raise ReusedRefreshToken(login.user_id, login.id)
+    return again
+
+
+def _successor_of(session: Session, token: str, since: datetime) -> str | None:
+    """What a token that was retired lately was exchanged for, if that is not yet used."""
+    parent = session.get_one(RefreshToken, digest_of(token), populate_existing=True)
+    if parent.retired_at is None or parent.retired_at <= since or not parent.sealed_successor:
+        return None
+    successor = _open(token, parent.sealed_successor)
+    child = session.get(RefreshToken, digest_of(successor)) if successor else None
+    return successor if child is not None and child.retired_at is None else None
+
+
+# The successor lies in the parent's row sealed under a key that only the parent's own bytes give:
+# a stolen database opens nothing, and whoever holds an old token cannot compute later ones.
+def _key(token: str) -> bytes:
+    return HKDF(SHA256(), 32, salt=None, info=b"gatehouse refresh successor").derive(token.encode())
+
+
+def _seal(parent: str, successor: str) -> bytes:
+    nonce = secrets.token_bytes(12)
+    return nonce + ChaCha20Poly1305(_key(parent)).encrypt(nonce, successor.encode(), None)
+
+
+def _open(parent: str, sealed: bytes) -> str | None:
+    try:
+        return ChaCha20Poly1305(_key(parent)).decrypt(sealed[:12], sealed[12:], None).decode()
+    except InvalidTag:
+        return None

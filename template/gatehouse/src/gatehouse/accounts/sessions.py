@@ -1,0 +1,129 @@
+"""Login sessions: open, list, end. Plain functions on a database session."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, func
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, select
+
+from gatehouse.accounts.audit import Origin
+from gatehouse.accounts.stamps import end_sessions_on_list, epoch_of
+from gatehouse.store.tables import LockedUser, LoginSession, ServiceEpoch, User, utc_now
+
+MOST_SESSIONS = 1_000  # live ones of a user; beyond that the one unused longest ends (ASVS 7.1.2)
+
+
+def open_session(
+    session: Session,
+    user: LockedUser,
+    *,
+    scopes: Iterable[str],
+    days: int,
+    origin: Origin,
+    epoch: int,
+) -> LoginSession:
+    """A new login session that ends after `days`. Never the one a client brings (ASVS 7.2.4).
+
+    It carries the stamp of the account's row.
+    """
+    now = utc_now()
+    opened = LoginSession(
+        user_id=user.id,
+        scope=" ".join(sorted(scopes)),
+        created_at=now,
+        last_used_at=now,
+        expires_at=now + timedelta(days=days),
+        user_agent=origin.user_agent,
+        ip=origin.ip,
+        stamp=user.stamp,
+        epoch=epoch,
+    )
+    session.add(opened)
+    session.flush()
+    return opened
+
+
+def is_live(idle: timedelta) -> Sequence[ColumnElement[bool]]:
+    """What makes a session's row a live one: both of its ends lie ahead, and no stamp moved on."""
+    now = utc_now()
+    epoch = select(ServiceEpoch.epoch).where(ServiceEpoch.id == 1).scalar_subquery()
+    owner = aliased(User)
+    stamp = select(owner.stamp).where(owner.id == LoginSession.user_id).scalar_subquery()
+    return (
+        col(LoginSession.expires_at) > now,
+        col(LoginSession.last_used_at) > now - idle,
+        col(LoginSession.stamp) == stamp,
+        col(LoginSession.epoch) >= func.coalesce(epoch, 0),
+    )
+
+
+def is_open(
+    session: Session, session_id: UUID, user: LockedUser, idle: timedelta, *, lock: bool = False
+) -> bool:
+    """Whether a session is live and the account's; with `lock` it stays so until the commit."""
+    query = select(LoginSession.id).where(
+        LoginSession.id == session_id, LoginSession.user_id == user.id, *is_live(idle)
+    )
+    if lock:
+        query = query.with_for_update(of=LoginSession)
+    return session.exec(query).first() is not None
+
+
+def live_sessions(session: Session, user_id: UUID, idle: timedelta) -> Sequence[LoginSession]:
+    """A user's live sessions, the one used last first."""
+    return session.exec(
+        select(LoginSession)
+        .where(LoginSession.user_id == user_id, *is_live(idle))
+        .order_by(col(LoginSession.last_used_at).desc())
+    ).all()
+
+
+def end_sessions(session: Session, *which: ColumnElement[bool]) -> int:
+    """End the sessions that match, one by one; returns how many there were.
+
+    The rows go, and their refresh tokens with them. Their ids stay for as long as an access
+    token may: that is what other processes read.
+    """
+    gone = delete(LoginSession).where(*which).returning(col(LoginSession.id))
+    ended = list(session.execute(gone).scalars())
+    end_sessions_on_list(session, ended)
+    return len(ended)
+
+
+def drop_sessions(session: Session, user_id: UUID, but: UUID | None = None) -> int:
+    """Delete the rows of sessions that a raised stamp has ended; returns how many there were."""
+    gone = delete(LoginSession).where(col(LoginSession.user_id) == user_id)
+    if but is not None:
+        gone = gone.where(col(LoginSession.id) != but)
+    return int(session.execute(gone).rowcount)  # type: ignore[attr-defined]
+
+
+def count(session: Session) -> int:
+    """How many sessions there are."""
+    return session.exec(select(func.count()).select_from(LoginSession)).one()
+
+
+def drop_some(session: Session, amount: int = 1_000) -> int:
+    """Delete some sessions from before the last "everyone out"; returns how many there were."""
+    old = select(LoginSession.id).where(LoginSession.epoch < epoch_of(session)).limit(amount)
+    gone = delete(LoginSession).where(col(LoginSession.id).in_(old))
+    return int(session.execute(gone).rowcount)  # type: ignore[attr-defined]
+
+
+def end_session(session: Session, session_id: UUID) -> int:
+    """End one session, if it is there."""
+    return end_sessions(session, col(LoginSession.id) == session_id)
+
+
+def end_surplus(session: Session, user_id: UUID) -> None:
+    """End the sessions of a user beyond the most that one may have, those unused longest first."""
+    surplus = session.exec(
+        select(LoginSession.id)
+        .where(LoginSession.user_id == user_id)
+        .order_by(col(LoginSession.last_used_at).desc())
+        .offset(MOST_SESSIONS)
+    ).all()
+    if surplus:
+        end_sessions(session, col(LoginSession.id).in_(surplus))

@@ -1,0 +1,1 @@
+"""Every command of a service. Nothing below imports this room."""

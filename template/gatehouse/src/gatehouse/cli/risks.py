@@ -1,0 +1,234 @@
+"""What `doctor` checks around a service: that it starts, its files, its database, its mail."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from gatehouse.cli.moved_edits import CannotLook, missing_edits
+from gatehouse.core_files import CORE, changed_files, release, waiting
+from gatehouse.mailer.smtp import reach
+from gatehouse.migrating import is_missing
+from gatehouse.settings import TERMINAL, Network, Settings
+from gatehouse.signing.key_file import open_to_others
+
+if TYPE_CHECKING:
+    from gatehouse.cli.commands import Service
+
+
+SHOWN = 5  # of the accounts that a finding is about
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A risk and its remedy. A note is worth knowing, and no risk."""
+
+    text: str
+    remedy: str
+    is_note: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found out first. No settings: one of them is refused."""
+
+    service: "Service"
+    settings: Settings | None = None
+    start: str = ""  # why the service does not start
+    database: str = ""  # why the database cannot be used
+    administrators: int | None = None
+    lookalikes: Sequence[UUID] = ()  # accounts whose address holds what cannot be seen
+    sends_mail: bool = False  # by a hook of its own
+    online: bool = False  # whether the template's repository may be asked
+    clients: frozenset[str] = frozenset()  # whose requests left an event during the last day
+
+
+Findings = Iterator[Finding]
+
+
+def _start(seen: Seen) -> Findings:
+    if seen.start:
+        again = f"{seen.service.command} serve"
+        yield Finding(f"The service does not start: {seen.start}", f"put it right, then: {again}")
+
+
+def _unknown(seen: Seen) -> Findings:
+    for name in seen.service.settings.unknown_variables():
+        yield Finding(
+            f"{name} is not a setting of this service: it has no effect.",
+            "correct the name, or take it away; a misspelt setting protects nobody.",
+        )
+
+
+def _env_file(_: Seen) -> Findings:
+    with suppress(OSError):
+        if open_to_others(Path(".env")):
+            yield Finding("Other users of this machine may read .env.", "chmod 600 .env")
+
+
+def _env_in_git(_: Seen) -> Findings:
+    git = shutil.which("git")
+    if not git:
+        return
+    with suppress(OSError, subprocess.TimeoutExpired):
+        asked = [git, "ls-files", "--error-unmatch", "--", ".env"]
+        if subprocess.run(asked, capture_output=True, timeout=10).returncode == 0:  # noqa: S603
+            yield Finding(
+                "git tracks .env: whoever can read the repository has every secret in it.",
+                "git rm --cached .env, list it in .gitignore, and replace every key and password "
+                "that it ever held; they stay in the history.",
+            )
+
+
+def _database(seen: Seen) -> Findings:
+    if seen.database:
+        yield Finding(
+            f"The database at DATABASE_URL cannot be used: {seen.database}.",
+            f"see that it runs and can be reached, then: {seen.service.command} migrate",
+        )
+
+
+def _administrators(seen: Seen) -> Findings:
+    if seen.administrators == 0:
+        yield Finding(
+            "There is no active administrator: nobody can disable an account over the API.",
+            f"{seen.service.command} user create you@example.com --admin",
+        )
+
+
+def _lookalikes(seen: Seen) -> Findings:
+    if count := len(seen.lookalikes):
+        some = ", ".join(str(id_) for id_ in seen.lookalikes[:SHOWN])
+        yield Finding(
+            f"The address of {count} account{'' if count == 1 else 's'} holds a character that "
+            f"cannot be seen, so it looks like another's: {some}{'' if count <= SHOWN else ', …'}",
+            "look each up by its id (GET /users/{id}) and ask whose it is; its owner may change "
+            f"the address, and `{seen.service.command} user disable ADDRESS` stops the others.",
+        )
+
+
+def _mail(seen: Seen) -> Findings:
+    if seen.settings is None or seen.sends_mail:
+        return
+    remedy = "set SMTP_URL, such as smtp://user:password@host:587"
+    if not seen.settings.smtp_url:
+        yield Finding("SMTP_URL is not set: password resets do not arrive.", remedy)
+    elif not seen.settings.mail_from:
+        yield Finding(
+            "MAIL_FROM is not set while SMTP_URL is: servers refuse or hide such mail.",
+            "set MAIL_FROM, such as Notes <no-reply@example.com>",
+        )
+
+
+def _mail_server(seen: Seen) -> Findings:
+    url = seen.settings.smtp_url if seen.settings and not seen.sends_mail else ""
+    if url and url != TERMINAL and (why := reach(url)):
+        yield Finding(
+            f"SMTP_URL leads to no server that takes mail from here: {why}.",
+            "see that it runs and can be reached, and that its certificate is for the name in "
+            "SMTP_URL; an authority of your own is named in SSL_CERT_FILE.",
+        )
+
+
+def _migrations(seen: Seen) -> Findings:
+    if is_missing(seen.service.migrations) and not seen.database:
+        yield Finding(
+            f"{seen.service.migrations} has no env.py: nothing looks after your own tables.",
+            "bring the folder there; if there is none, say migrations=None in main.py.",
+            is_note=True,
+        )
+
+
+def _is_in(address: str, networks: Sequence[Network]) -> bool:
+    """Of an address as events hold it."""
+    with suppress(ValueError):
+        parsed = ip_address(address)
+        return any(parsed in network for network in networks)
+    return False
+
+
+def _clients(seen: Seen) -> Findings:
+    trusted = seen.settings.trusted_proxies if seen.settings else ()
+    if seen.clients and all(_is_in(client, trusted) for client in seen.clients):
+        yield Finding(
+            "Every client of the last day had the address of a trusted proxy: if its "
+            "X-Forwarded-For is missing or cannot be read, all its clients count as one.",
+            "let each proxy send the client's address in X-Forwarded-For, with a port or without; "
+            "name only proxies in TRUSTED_PROXIES.",
+            is_note=True,
+        )
+
+
+def _core_files(_: Seen) -> Findings:
+    if changed := list(changed_files(CORE)):
+        yield Finding(
+            f"Core files differ from the release, so fixes may not reach you: {', '.join(changed)}",
+            "bring your changes into your own code and restore these files, or follow the core's "
+            "releases by hand.",
+        )
+
+
+def _moved_edits(_: Seen) -> Findings:
+    try:
+        missing = missing_edits(CORE)
+    except CannotLook as why:
+        yield Finding(
+            f"Nobody can tell whether an edit of a moved core file is missing: {why}.",
+            "run this in a clone with its history, if you have edited the core.",
+            is_note=True,
+        )
+    else:
+        if missing:
+            yield Finding(
+                f"Edits of core files that have moved did not come along: {'; '.join(missing)}.",
+                "python3 gatehouse/check_update.py carry; an edit that you give up: "
+                "... carry --drop PATH.",
+            )
+
+
+def _release(seen: Seen) -> Findings:
+    if seen.online:
+        yield from _waiting()
+    elif version := release():
+        yield Finding(
+            f"This service was rendered from {version}.",
+            f"see with `{seen.service.command} doctor --online` whether there is a newer one.",
+            is_note=True,
+        )
+
+
+def _waiting() -> Findings:
+    found = waiting()
+    if isinstance(found, str):
+        why = " ".join(found.split())
+        remedy = "run it where git reaches the template's repository, or `copier check-update`."
+        yield Finding(f"Nobody knows whether a newer release waits: {why}", remedy, is_note=True)
+    elif found["waits"]:
+        text = f"Release {found['tag']} waits; this service was rendered from {found['current']}."
+        if fixes := ", ".join(found["security"]):
+            text += f" It fixes security holes (releases {fixes})."
+        remedy = "uvx copier update --defaults, and read UPGRADING.md of the template."
+        yield Finding(text, remedy, is_note=not fixes)
+
+
+ANYWHERE = {
+    "start": _start,
+    "unknown-settings": _unknown,
+    "env-file": _env_file,
+    "env-in-git": _env_in_git,
+    "database": _database,
+    "administrators": _administrators,
+    "lookalikes": _lookalikes,
+    "mail": _mail,
+    "mail-server": _mail_server,
+    "migrations": _migrations,
+    "clients": _clients,
+    "core-files": _core_files,
+    "moved-edits": _moved_edits,
+    "release": _release,
+}

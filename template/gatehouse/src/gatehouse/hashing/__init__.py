@@ -1,0 +1,1 @@
+"""Passwords. Knows no database and no web framework."""

@@ -1,0 +1,1 @@
+"""Mail that was promised is sent, also after a crash."""

@@ -1,0 +1,168 @@
+"""Does the errands, in every process, from a table that survives a crash.
+
+At least once: an errand goes when its mail has been sent. A process that dies between the two
+leaves it to be done again, and then the mail comes twice; its newer link is the good one.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+from sqlalchemy import delete
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session, col, select
+
+from gatehouse.accounts import recovery, registration
+from gatehouse.mailer.jobs import Doing, Letter, Terms
+from gatehouse.mailer.sender import Mailer, MailNotSent
+from gatehouse.store.database import Database
+from gatehouse.store.tables import Errand, utc_now
+
+log = logging.getLogger("gatehouse.outbox")
+
+# A moment in which errands of several requests come together: what one of them costs does not
+# show in the time of the request after it.
+GATHER = 1.0  # seconds
+LOOK = 15.0  # seconds between two looks for what another process has left
+LEASE = timedelta(seconds=60)  # longer than a mail server may take
+KEPT = timedelta(hours=24)
+MAIL_TROUBLE = "The task that sends mail does not work."
+
+KINDS: Mapping[str, Doing] = {
+    "register": registration.register,
+    "verify": registration.verify,
+    "forgot": recovery.forgot,
+    "change_email": recovery.change_email,
+    "password_changed": recovery.notice,
+    "address_change_requested": recovery.notice,
+    "address_changed": recovery.notice,
+    "login_after_failures": recovery.notice,
+}
+
+
+class Outbox:
+    """One process's share of the errands."""
+
+    def __init__(self, database: Database, mailer: Mailer, terms: Terms) -> None:
+        self._database = database
+        self._mailer = mailer
+        self._terms = terms
+        self._left = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._failed = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether mail is looked after here: the task runs, and its last look could be made."""
+        return self._task is not None and not self._task.done() and not self._failed
+
+    def trouble(self) -> str:
+        """What `/readyz` says where mail was begun here and goes no further; "" otherwise."""
+        return "" if self._task is None or self.alive else MAIL_TROUBLE
+
+    def start(self) -> None:
+        """Begin with whatever a process before this one has left."""
+        self._stopping = self._failed = False
+        self._left = asyncio.Event()
+        self._left.set()
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Finish the errand under way; the others stay in the table."""
+        self._stopping = True
+        self._loop = None
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def poke(self) -> None:
+        """An errand was left. From any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._left.set)
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._left.wait(), LOOK)
+            await asyncio.sleep(GATHER)
+            self._left.clear()
+            try:
+                await asyncio.to_thread(self.do_due)
+                self._failed = False
+            except SQLAlchemyError as error:
+                log.error("errands could not be read: %s", type(error).__name__)
+            except Exception as error:
+                # Such as "can't start new thread": the task that ends here is started by nobody.
+                self._failed = True
+                log.error("no mail is sent, to be tried again: %s", type(error).__name__)
+
+    def do_due(self) -> int:
+        """Do every errand that is due now; returns how many there were. Blocks."""
+        done = 0
+        while not self._stopping and (errand := self._claim()) is not None:
+            self._do(errand)
+            done += 1
+        return done
+
+    def _claim(self) -> Errand | None:
+        """The errand that is due longest, for this process alone until its lease is over."""
+        now = utc_now()
+        due = select(Errand).where(col(Errand.due_at) <= now).order_by(col(Errand.due_at)).limit(1)
+        with self._database.read() as session:
+            if session.exec(due).first() is None:  # so that an idle look takes no lock on SQLite
+                return None
+        with self._database.write() as session:
+            errand = session.exec(due.with_for_update(skip_locked=True)).one_or_none()
+            if errand is not None:
+                errand.attempts += 1
+                errand.due_at = now + LEASE
+                session.add(errand)
+            return errand
+
+    def _do(self, errand: Errand) -> None:
+        try:
+            with self._database.write() as session:
+                letter = self._prepare(session, errand)
+            if letter is not None:
+                self._mailer.send(letter.to, letter.template, letter.values)
+                with self._database.write() as session:
+                    session.execute(delete(Errand).where(col(Errand.id) == errand.id))
+        except (MailNotSent, SQLAlchemyError) as error:
+            reason = str(error) if isinstance(error, MailNotSent) else type(error).__name__
+            self._put_off(errand, reason)
+        except Exception:  # of an owner's hook
+            log.exception("the errand %s failed", errand.kind)
+            self._put_off(errand, "an error, see above")
+
+    def _prepare(self, session: Session, errand: Errand) -> Letter | None:
+        """The database's part of an errand. One that needs no mail is over with it."""
+        current = session.get(Errand, errand.id)
+        if current is None:
+            return None
+        letter = KINDS[current.kind](session, current, self._terms)
+        if letter is None:
+            session.delete(current)
+        return letter
+
+    def _put_off(self, errand: Errand, reason: str) -> None:
+        """Try again later: after half a minute, then twice as long each time, up to an hour."""
+        age = utc_now() - errand.created_at
+        log.error("mail %s (%s) was not sent: %s", errand.id, errand.kind, reason)
+        with self._database.write() as session:
+            current = session.get(Errand, errand.id)
+            if current is None:
+                return
+            if age > KEPT:
+                log.error("mail %s is given up after %d attempts", errand.id, current.attempts)
+                session.delete(current)
+            else:
+                wait = min(3_600, 30 * 2 ** (current.attempts - 1))
+                current.due_at = utc_now() + timedelta(seconds=wait)
+                session.add(current)

@@ -1,0 +1,1 @@
+"""Keys and tokens. Knows no database and no web framework."""

@@ -1,0 +1,1 @@
+"""How often, and who asks."""

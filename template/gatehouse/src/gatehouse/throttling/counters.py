@@ -1,0 +1,125 @@
+"""Where windows are counted: in one Redis or Valkey for all processes, or in this one's memory.
+
+The windows are those of the `limits` library. Everything here blocks; call it in a thread.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import TypeVar
+
+from limits.errors import StorageError
+from limits.storage import RedisStorage
+
+from gatehouse.throttling.memory_store import MemoryStore
+
+log = logging.getLogger("gatehouse.throttle")
+
+Result = TypeVar("Result")
+Store = MemoryStore | RedisStorage
+
+clock = time.monotonic
+STORE_PATIENCE = 0.5  # seconds for connecting to the shared store, and for each of its answers
+STORE_PAUSE = 5.0  # seconds between two attempts to reach a shared store that was lost
+SWEEP_SECONDS = 60.0
+# About 65 and 35 MB; only someone with very many networks makes so many.
+MEMORY_KEYS = 200_000
+MEMORY_ENTRIES = 4_000_000
+
+
+class Windows:
+    """The store at `url`, and this process's memory in its place while that is lost.
+
+    `service` keeps services apart that share a store. `close` when done.
+    """
+
+    def __init__(self, url: str, service: str) -> None:
+        self._memory = MemoryStore()
+        self._shared = None if url == "memory://" else _shared_store(url, service)
+        self._lock = Lock()  # for the flags below
+        self._memory_lock = Lock()
+        self._lost = False
+        self._next_try = 0.0
+        self._next_sweep = 0.0
+
+    @property
+    def degraded(self) -> bool:
+        """Whether a shared store was set and is not in use now, as far as calls have shown."""
+        return self._lost
+
+    def run(self, work: Callable[[Store], Result]) -> Result:
+        """Do `work` on the shared store or, where that fails, from its start in memory."""
+        if self._shared is not None and self._may_try():
+            try:
+                result = work(self._shared)
+            except StorageError as error:
+                self._note_lost(error.storage_error)
+            else:
+                self._note_in_use()
+                return result
+        with self._memory_lock:
+            if clock() >= self._next_sweep or _is_full(self._memory):
+                self._next_sweep = clock() + SWEEP_SECONDS
+                _make_room(self._memory)
+            return work(self._memory)
+
+    def _may_try(self) -> bool:
+        """Whether the store is in use, or it is this call's turn to see if it is back."""
+        with self._lock:
+            if self._lost and clock() < self._next_try:
+                return False
+            if self._lost:
+                self._next_try = clock() + STORE_PAUSE  # one call waits for it, not all
+            return True
+
+    def _note_lost(self, error: Exception) -> None:
+        with self._lock:
+            first, self._lost = not self._lost, True
+            self._next_try = clock() + STORE_PAUSE
+        if first:  # the class alone: the text of an error may hold the URL, and that a password
+            name = type(error).__name__
+            log.error("the shared throttle store is lost (%s): each process counts alone", name)
+
+    def _note_in_use(self) -> None:
+        if self._lost:
+            with self._lock:
+                back, self._lost = self._lost, False
+            if back:
+                log.info("the shared throttle store is back in use")
+
+    def forget(self) -> None:
+        """Forget all that this process has counted, which tests do between each other."""
+        with self._memory_lock:
+            self._memory.reset()
+
+    def close(self) -> None:
+        """Close the connections to the shared store. Counting in memory leaves no thread."""
+        if self._shared is not None:
+            self._shared.storage.close()
+
+
+def _shared_store(url: str, service: str) -> RedisStorage:
+    """Connects at the first use, not here, and asks once. Its errors are all `StorageError`s."""
+    return RedisStorage(
+        url,
+        key_prefix=f"gatehouse:{service}",
+        wrap_exceptions=True,
+        socket_connect_timeout=STORE_PATIENCE,
+        socket_timeout=STORE_PATIENCE,
+    )
+
+
+def _is_full(memory: MemoryStore) -> bool:
+    return len(memory.events) > MEMORY_KEYS or memory.entries > MEMORY_ENTRIES
+
+
+def _make_room(memory: MemoryStore) -> None:
+    """Drop what has expired and, if there is still too much, the oldest tenth.
+
+    Whoever can make so many keys has the networks to guess without them, and refusing everybody's
+    login would be worse. A tenth, so that a full memory is not swept at every call.
+    """
+    memory.sweep()
+    if _is_full(memory):
+        memory.shrink(MEMORY_KEYS * 9 // 10, MEMORY_ENTRIES * 9 // 10)

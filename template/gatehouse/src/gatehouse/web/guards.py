@@ -1,0 +1,228 @@
+"""Who is calling, and what may they do. Every route has a guard, or says that it is public."""
+
+import inspect
+import time
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, TypeVar, cast, get_type_hints
+
+from fastapi import APIRouter, HTTPException, Security
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import RouteContext, iter_route_contexts
+from fastapi.security import OAuth2PasswordBearer, SecurityScopes
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
+
+from gatehouse.accounts import users
+from gatehouse.accounts.revocation import RevocationStale
+from gatehouse.refusal import StartRefused
+from gatehouse.signing.tokens import AccessToken, BadAccessToken
+from gatehouse.state import Core, Gatehouse
+from gatehouse.store.tables import User
+
+Marked = TypeVar("Marked")
+
+# RFC 6750 section 3: with no token no error is named; with a bad one always the same,
+# whatever is wrong with it, so that nobody learns why from the answer.
+NO_TOKEN = HTTPException(401, "This needs an access token.", {"WWW-Authenticate": "Bearer"})
+BAD_TOKEN = HTTPException(
+    401,
+    "The access token is not valid.",
+    {"WWW-Authenticate": 'Bearer error="invalid_token"'},
+)
+
+
+# Nobody can say who has logged out while the database is away for long: nobody is let in.
+NOT_KNOWN = HTTPException(503, "The service cannot tell who has logged out; try again.")
+
+
+class AccessTokenGuard(OAuth2PasswordBearer):
+    """The guard of a route: reads and checks the access token, then the scopes it must hold.
+
+    No database query. FastAPI's own scheme takes the first of several headers and lets an
+    empty token through; this one does neither.
+    """
+
+    async def __call__(  # type: ignore[override]
+        self, connection: HTTPConnection, needed: SecurityScopes
+    ) -> AccessToken:
+        core = cast(Gatehouse, connection.scope["gatehouse"])
+        try:
+            token = core.tokens.read(bearer_token(connection))
+        except BadAccessToken:
+            raise BAD_TOKEN from None
+        revocation = core.revocation
+        if not revocation.is_fresh():
+            try:
+                await revocation.refresh()
+            except RevocationStale:
+                raise NOT_KNOWN from None
+        if revocation.ends(token):
+            raise BAD_TOKEN
+        if not token.scopes.issuperset(needed.scopes):
+            raise insufficient_scope(needed.scopes)
+        return token
+
+
+def bearer_token(connection: HTTPConnection) -> str:
+    """The token in the one `Authorization` header (RFC 6750 section 2.1); never another place."""
+    given = [value for name, value in connection.scope["headers"] if name == b"authorization"]
+    if not given:
+        raise NO_TOKEN
+    scheme, _, token = given[0].partition(b" ")
+    if len(given) == 1 and scheme.lower() != b"bearer":
+        raise NO_TOKEN
+    if len(given) > 1 or not token:
+        raise BAD_TOKEN
+    return cast(bytes, token).decode("latin-1")
+
+
+class RecentLoginGuard(AccessTokenGuard):
+    """A guard that also asks when a password was last shown (RFC 9470)."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(tokenUrl="auth/token", scheme_name="password", auto_error=False)
+        self.seconds = seconds
+
+    async def __call__(  # type: ignore[override]
+        self, connection: HTTPConnection, needed: SecurityScopes
+    ) -> AccessToken:
+        token = await super().__call__(connection, needed)
+        if time.time() - token.auth_time > self.seconds:
+            challenge = 'Bearer error="insufficient_user_authentication"'
+            raise HTTPException(
+                401,
+                "This needs a login of late: log in again with your password.",
+                {"WWW-Authenticate": f"{challenge}, max_age={self.seconds}"},
+            )
+        return token
+
+
+def insufficient_scope(needed: Sequence[str]) -> HTTPException:
+    """403 as RFC 6750 section 3.1 words it. The scopes are the route's own, never the client's."""
+    scope = " ".join(sorted(needed))
+    challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+    return HTTPException(
+        403, f"The access token lacks a scope: {scope}.", {"WWW-Authenticate": challenge}
+    )
+
+
+guard = AccessTokenGuard(tokenUrl="auth/token", scheme_name="password", auto_error=False)
+
+Caller = Annotated[AccessToken, Security(guard)]
+
+
+def requires(*scopes: str) -> Any:
+    """A guard that asks for scopes as well.
+
+    `caller: Annotated[Caller, requires("notes:read")]`, or `dependencies=[requires(…)]` on a
+    route or router where the function does not need to know who calls.
+    """
+    return Security(guard, scopes=list(scopes))
+
+
+def recent_login(minutes: int = 5, *, scopes: Sequence[str] = ()) -> Any:
+    """A guard that asks for a login within that time, for what is worth a password.
+
+    `caller: Annotated[Caller, recent_login(minutes=5)]`. A token that was refreshed keeps the
+    time of its login.
+    """
+    return Security(RecentLoginGuard(minutes * 60), scopes=list(scopes))
+
+
+async def load_current_user(caller: Caller, core: Core) -> User:
+    """The caller's row, read now: sees a disabled account or an ended session at once."""
+
+    def load() -> User | None:
+        with core.database.read() as session:
+            return users.find_live_user(
+                session, user_id=caller.user_id, session_id=caller.session_id, idle=core.lives.idle
+            )
+
+    user = await run_in_threadpool(load)
+    if user is None:
+        raise BAD_TOKEN
+    return user
+
+
+CurrentUser = Annotated[User, Security(load_current_user)]
+
+
+def public(endpoint: Marked) -> Marked:
+    """Mark a function, or a mounted application, as open to everyone."""
+    endpoint.__gatehouse_public__ = True  # type: ignore[attr-defined]
+    return endpoint
+
+
+def check_routes(router: APIRouter | BaseRoute, scopes: frozenset[str], prefix: str = "") -> None:
+    """Refuse the start if a route is neither guarded nor public, or asks for an unknown scope."""
+    for route in _each_route(router):
+        original = route.original_route if isinstance(route, RouteContext) else route
+        path = f"{prefix}{getattr(route, 'path', None) or ''}" or "/"
+        if isinstance(original, Mount | Host) and original.routes:
+            if not _is_public(original.app):
+                inner = getattr(original.app, "router", original)
+                check_routes(inner, scopes, path)
+            continue
+        dependant = getattr(route, "dependant", None)
+        guards = list(_guards(dependant)) if dependant else []
+        if unknown := {scope for found in guards for scope in found} - scopes:
+            raise StartRefused(
+                f"The route {path} asks for a scope that roles.py does not list: "
+                f"{', '.join(sorted(unknown))}."
+            )
+        endpoint = getattr(route, "endpoint", None)
+        if not guards and not _is_public(endpoint) and not _is_public(_app_of(original)):
+            raise StartRefused(
+                f"The route {path} is neither guarded nor public. Give it a Caller, CurrentUser or "
+                "requires(…), or mark its function with @public."
+            )
+        if dependant and endpoint and (name := _lost_user(dependant, endpoint)):
+            raise StartRefused(
+                f"The route {path} gives {name} both CurrentUser and requires(…), of which FastAPI "
+                "takes the last alone. Write dependencies=[requires(…)] on the route."
+            )
+
+
+def _each_route(router: Any) -> Iterator[Any]:
+    """Every route, and the folders of `frontend(…)`, which FastAPI keeps in a list of its own."""
+    yield from iter_route_contexts(router.routes)
+    yield from getattr(router, "_low_priority_routes", ())
+    for route in router.routes:
+        effective = getattr(route, "effective_low_priority_routes", None)
+        yield from effective() if effective else ()
+
+
+def _lost_user(dependant: Dependant, endpoint: Any) -> str | None:
+    """The parameter whose CurrentUser a later `requires` has replaced, if there is one."""
+    calls = {inner.name: inner.call for inner in dependant.dependencies}
+    for name, hint in get_type_hints(inspect.unwrap(endpoint), include_extras=True).items():
+        wanted = [getattr(found, "dependency", None) for found in getattr(hint, "__metadata__", ())]
+        if load_current_user in wanted and isinstance(calls.get(name), AccessTokenGuard):
+            return name
+    return None
+
+
+def has_websockets(router: Any) -> bool:
+    """Whether a route anywhere in the application speaks the websocket protocol."""
+    return any(
+        isinstance(route.original_route, WebSocketRoute)
+        or (isinstance(route.original_route, Mount | Host) and has_websockets(route.original_route))
+        for route in iter_route_contexts(router.routes or ())
+    )
+
+
+def _guards(dependant: Dependant) -> Iterator[Sequence[str]]:
+    """The scopes that each guard among a route's dependencies asks for."""
+    if isinstance(dependant.call, AccessTokenGuard):
+        yield [*(dependant.parent_oauth_scopes or ()), *(dependant.own_oauth_scopes or ())]
+    for inner in dependant.dependencies:
+        yield from _guards(inner)
+
+
+def _app_of(route: BaseRoute) -> object:
+    return getattr(route, "app", None)
+
+
+def _is_public(endpoint: object) -> bool:
+    return getattr(endpoint, "__gatehouse_public__", False)

@@ -1,0 +1,111 @@
+"""Logs: one JSON object a line in `serve`, readable lines in `dev`; never a query string."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gatehouse.throttling.origin import request_id
+
+
+class PlainFormatter(logging.Formatter):
+    """Readable lines. PostgreSQL's DETAIL and CONTEXT repeat the values of a refused row."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name that logging calls
+        lines = super().formatException(ei).splitlines()
+        return "\n".join(line for line in lines if not line.startswith(_VALUES))
+
+
+_VALUES = ("DETAIL:", "CONTEXT:")
+
+
+class JsonFormatter(PlainFormatter):
+    """One JSON object a line. JSON escapes line ends, so no sent text can forge a second line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "request_id": request_id.get(),
+        }
+        entry |= getattr(record, "fields", {})
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
+
+
+class _WithoutSecrets(logging.Filter):
+    """Takes query strings off uvicorn's lines: clients put secrets there by mistake.
+
+    At its debug levels uvicorn, and the websockets library through it, write whole headers and
+    scopes: those lines are left out.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.INFO and record.name != "uvicorn.access":
+            return False
+        args = record.args
+        if isinstance(args, tuple) and any(type(a) is str and "?" in a for a in args):
+            record.args = tuple([a.partition("?")[0] if type(a) is str else a for a in args])
+        return True
+
+
+_WITHOUT_SECRETS = _WithoutSecrets()
+
+
+def quiet_server_log() -> None:
+    """Whoever starts the server, its log holds no query string, no header and no token."""
+    for name in ("uvicorn.access", "uvicorn.error", "uvicorn.asgi"):
+        logging.getLogger(name).addFilter(_WITHOUT_SECRETS)
+
+
+@contextmanager
+def audit_lines() -> Iterator[None]:
+    """While a command runs, its security events on standard error: JSON unless a person reads."""
+    handler = logging.StreamHandler(sys.stderr)
+    readable = PlainFormatter("%(levelname)-8s %(message)s")
+    handler.setFormatter(readable if sys.stderr.isatty() else JsonFormatter())
+    logger = logging.getLogger("gatehouse.audit")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def log_config(*, readable: bool) -> dict[str, Any]:
+    """The configuration for uvicorn and everything else that logs, on standard error."""
+    formatters: dict[str, Any] = {
+        "json": {"()": "gatehouse.web.logs.JsonFormatter"},
+        "readable": {
+            "()": "gatehouse.web.logs.PlainFormatter",
+            "format": "%(levelname)-8s %(message)s",
+        },
+    }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": formatters,
+        "handlers": {
+            "default": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stderr",
+                "formatter": "readable" if readable else "json",
+            }
+        },
+        "root": {"handlers": ["default"], "level": "INFO"},
+        "loggers": {
+            "uvicorn": {"propagate": True},
+            "uvicorn.access": {"propagate": True},
+            "alembic": {"level": "WARNING"},  # /readyz asks it for the database's version
+        },
+    }
