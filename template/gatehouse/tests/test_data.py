@@ -103,6 +103,34 @@ def test_a_history_of_the_owners_sees_no_table_of_the_core(
     engine.dispose()
 
 
+def test_a_migration_of_the_owners_names_column_types_of_the_core_by_public_names(
+    core: Gatehouse, fresh_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "env.py").write_text(
+        "from gatehouse import UtcDateTime\n"
+        "from gatehouse.migrating import run_migrations\n"
+        "from sqlalchemy import Column, MetaData, Table\n"
+        "Table('bill', metadata := MetaData(), Column('due', UtcDateTime()))\n"
+        "run_migrations(metadata, version_table='alembic_version', database_url='')\n"
+    )
+    (tmp_path / "script.py.mako").write_text(
+        "${imports}\nrevision = ${repr(up_revision)}\ndown_revision = None\n"
+        "def upgrade():\n    ${upgrades}\n"
+    )
+    config = Config()
+    config.set_main_option("script_location", str(tmp_path))
+    engine = create_database_engine(fresh_url)
+    with engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.revision(config, "bills", autogenerate=True)
+    engine.dispose()
+    (written,) = (tmp_path / "versions").glob("*.py")
+    text = written.read_text()
+    assert "import gatehouse\n" in text
+    assert "sa.Column('due', gatehouse.UtcDateTime()" in text
+
+
 def at_0_4_0(url: str) -> Engine:
     """A database as that release leaves it."""
     config = Config()
