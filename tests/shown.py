@@ -69,7 +69,7 @@ def loggers() -> list[str]:
 def answers(client: TestClient) -> dict[str, Any]:
     """What a stranger is answered: at every path, by its methods and a wrong one, at any body."""
     paths = client.get("/openapi.json").json()["paths"]
-    found = {}
+    found: dict[str, Any] = {}
     asked = [(path, method) for path, methods in paths.items() for method in (*methods, "put")]
     for path, method in (*asked, *((name, "get") for name in NAMES)):
         for number, sent in enumerate(BODIES if method in ("post", "patch", "delete") else ({},)):
@@ -84,7 +84,7 @@ def answers(client: TestClient) -> dict[str, Any]:
 
 
 def helps() -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for words in COMMANDS:
         sys.argv = ["service", *words, "--help"]
         with redirect_stdout(io.StringIO()) as out, suppress(SystemExit):

@@ -10,8 +10,20 @@ from rendering import git, replace
 from matrix.asking import all_of, ask, gone, holds, migrated, serves
 from matrix.history import FAULTY_LINE, FIXED, FIXED_LINE, GREEN, PROBE
 from matrix.model import CORE, Check, edit
+from matrix.moves import dotted, importing, place
 
 INSIDE = "gatehouse/src/gatehouse"
+LOGS = f"{INSIDE}/logs.py"
+
+
+def at(service: Path, path: str = FIXED) -> Path:
+    """A file of the core, wherever that version has it."""
+    return service / place(service, path)
+
+
+def fixed(code: str, wanted: str) -> Check:
+    """What is said with the module of the fix at hand."""
+    return says(importing(FIXED) + code, wanted)
 
 
 def says(code: str, wanted: str) -> Check:
@@ -27,45 +39,47 @@ def formatter(check: bool, *paths: str) -> tuple[str, ...]:
     return ("ruff", "format", "--quiet", *style, *(["--check"] if check else []), *paths)
 
 
-def formatted(*paths: str) -> Check:
+def formatted(path: str) -> Check:
     def check(service: Path) -> None:
-        done = subprocess.run([sys.executable, "-m", *formatter(True, *paths)], cwd=service)
+        there = place(service, path)
+        done = subprocess.run([sys.executable, "-m", *formatter(True, there)], cwd=service)
         assert done.returncode == 0, "the owner's format is gone"
 
     return check
 
 
-@edit(CORE, says("from gatehouse.proxies import mine; print(mine())", "7"))
+@edit(CORE, fixed("print(module.mine())", "7"))
 def core_far_from_the_fix(service: Path, package: str) -> None:
-    with (service / FIXED).open("a") as file:
+    with at(service).open("a") as file:
         file.write("\n\ndef mine() -> int:\n    return 7\n")
 
 
-@edit(CORE, says("import gatehouse.proxies as p; print(p.__doc__[:4])", "Ours"))
+@edit(CORE, fixed("print(module.__doc__[:4])", "Ours"))
 def core_at_the_top_of_the_file(service: Path, package: str) -> None:
-    replace(service / FIXED, '"""The client', '"""Ours: the client')
+    replace(at(service), '"""The client', '"""Ours: the client')
 
 
-@edit(CORE, says("import inspect, gatehouse.proxies as p; "
-                 "print('unknown' in inspect.getsource(p.client_address))", "True"))  # fmt: skip
+@edit(CORE, fixed("import inspect\nprint('unknown' in inspect.getsource(module.client_address))",
+                  "True"))  # fmt: skip
 def core_beside_the_fix(service: Path, package: str) -> None:
-    replace(service / FIXED, 'if connection.client else ""', 'if connection.client else "unknown"')
+    replace(at(service), 'if connection.client else ""', 'if connection.client else "unknown"')
 
 
-@edit(CORE, says("import inspect, gatehouse.proxies as p; "
-                 "print('[-50:]' in inspect.getsource(p.client_address))", "True"))  # fmt: skip
+@edit(CORE, fixed("import inspect\nprint('[-50:]' in inspect.getsource(module.client_address))",
+                  "True"))  # fmt: skip
 def core_on_the_line_of_the_fix(service: Path, package: str) -> None:
-    replace(service / FIXED, FAULTY_LINE, FAULTY_LINE.replace('(",")', '(",")[-50:]'))
+    replace(at(service), FAULTY_LINE, FAULTY_LINE.replace('(",")', '(",")[-50:]'))
 
 
 @edit(CORE, says(PROBE, GREEN))
 def core_fixed_in_the_same_way(service: Path, package: str) -> None:
-    replace(service / FIXED, FAULTY_LINE, FIXED_LINE)
+    replace(at(service), FAULTY_LINE, FIXED_LINE)
 
 
 @edit(CORE, formatted(FIXED))
 def core_file_formatted(service: Path, package: str) -> None:
-    subprocess.run([sys.executable, "-m", *formatter(False, FIXED)], cwd=service, check=True)
+    command = [sys.executable, "-m", *formatter(False, place(service, FIXED))]
+    subprocess.run(command, cwd=service, check=True)
 
 
 @edit(CORE, formatted(INSIDE))
@@ -76,22 +90,22 @@ def core_formatted_as_a_whole(service: Path, package: str) -> None:
 @edit(CORE, says("import gatehouse.client_ip as p; print(p.__name__)", "gatehouse.client_ip"))
 def core_file_moved(service: Path, package: str) -> None:
     """The file with the fix gets another name, in every import too."""
-    git(service, "mv", FIXED, f"{INSIDE}/client_ip.py")
+    was = place(service, FIXED)
+    git(service, "mv", was, f"{INSIDE}/client_ip.py")
     for path in (service / "gatehouse").rglob("*.py"):
         text = path.read_text()
-        changed = re.sub(r"\bgatehouse\.proxies\b", "gatehouse.client_ip", text)
+        changed = re.sub(rf"\b{re.escape(dotted(was))}\b", "gatehouse.client_ip", text)
         if changed != text:
             path.write_text(changed)
 
 
-@edit(CORE, holds(f"'{'src'}' in importlib.import_module('gatehouse.proxies').__file__ and "
-                  "importlib.import_module('gatehouse.proxies').client_address.__module__ "
-                  "== main.__package__ + '.proxies'"))  # fmt: skip
+@edit(CORE, holds("'src' in module.__file__ and module.client_address.__module__ "
+                  "== main.__package__ + '.proxies'", importing(FIXED)))  # fmt: skip
 def core_file_taken_over(service: Path, package: str) -> None:
     """The file with the fix moves into the owner's package; a shim stays."""
-    (service / f"src/{package}/proxies.py").write_text((service / FIXED).read_text())
+    (service / f"src/{package}/proxies.py").write_text(at(service).read_text())
     shim = f"from {package}.proxies import client_address\n\n__all__ = ['client_address']\n"
-    (service / FIXED).write_text(shim)
+    at(service).write_text(shim)
 
 
 @edit(CORE, all_of(gone("gatehouse/tests/conftest.py", "gatehouse/tests/test_login.py"),
@@ -112,7 +126,7 @@ def core_routes_deleted(service: Path, package: str) -> None:
 @edit(CORE, holds("'nickname' in importlib.import_module('gatehouse').User.model_fields"))
 def core_table_with_a_line_more(service: Path, package: str) -> None:
     active = "    is_active: bool = True\n"
-    replace(service / INSIDE / "tables.py", active, f'{active}    nickname: str = ""\n')
+    replace(at(service, f"{INSIDE}/tables.py"), active, f'{active}    nickname: str = ""\n')
 
 
 @edit(CORE, holds("main.Settings().auth_password_min_length == 20"))
@@ -159,7 +173,7 @@ def core_migration_added(service: Path, package: str) -> None:
     )
 
 
-@edit(CORE, says("import gatehouse.docs, gzip, pathlib; p = pathlib.Path(gatehouse.docs.__file__); "
+@edit(CORE, says("import gatehouse, gzip, pathlib; p = pathlib.Path(gatehouse.__file__); "
                  "print(gzip.decompress((p.parent / 'common_passwords.txt.gz').read_bytes()))",
                  "b'ours\\n'"), kept_from="0.4.0")  # fmt: skip
 def core_binary_replaced(service: Path, package: str) -> None:
@@ -171,7 +185,7 @@ def core_binary_replaced(service: Path, package: str) -> None:
     core_far_from_the_fix(service, package)
 
 
-@edit(CORE, says("import gatehouse.logs; print(gatehouse.logs.__doc__)", "None"))
+@edit(CORE, says(f"{importing(LOGS)}print(module.__doc__)", "None"))
 def core_comments_removed(service: Path, package: str) -> None:
-    path = service / INSIDE / "logs.py"
+    path = at(service, LOGS)
     path.write_text(re.sub(r'\A""".*?"""\n', "", path.read_text(), flags=re.S))

@@ -24,6 +24,7 @@ from rendering import (
 )
 
 from matrix.asking import ask
+from matrix.moves import importing, place
 
 # What the modules of the matrix take from here.
 __all__ = ["NEXT", "RELEASES"]
@@ -55,17 +56,19 @@ ANSWERS: dict[str, Answers] = {
 }
 
 # The fix that the next version brings: a client may send any number of hops, and each was parsed.
-FIXED = "gatehouse/src/gatehouse/proxies.py"
+FIXED = "gatehouse/src/gatehouse/proxies.py"  # where it was first released
 FAULTY_LINE = '.getlist("x-forwarded-for")).split(",")'
 FIXED_LINE = f"{FAULTY_LINE}[-20:]"
-PROBE = """
+PROBE = (
+    importing(FIXED)
+    + """
 from ipaddress import ip_network
 from starlette.requests import Request
-from gatehouse.proxies import client_address
 hops = ", ".join(f"10.0.0.{number}" for number in range(1, 41)).encode()
 scope = {"type": "http", "client": ("10.0.0.99", 1), "headers": [(b"x-forwarded-for", hops)]}
-print(client_address(Request(scope), [ip_network("10.0.0.0/8")]))
+print(module.client_address(Request(scope), [ip_network("10.0.0.0/8")]))
 """
+)
 RED, GREEN = "10.0.0.1", "10.0.0.21"
 
 # And what it changes in the merged files, as releases do: a tool's version, a line more.
@@ -77,7 +80,7 @@ TOOL = re.compile(r"uv==[0-9.]+")
 def make_next_version(folder: Path) -> None:
     """Fix one core module and change some merged files, in a checkout of the template."""
     inside = folder / "template"
-    replace(inside / FIXED, FAULTY_LINE, FIXED_LINE)
+    replace(inside / place(inside, FIXED), FAULTY_LINE, FIXED_LINE)
     replace(inside / ".gitignore.jinja", "dist/\n", f"dist/\n{IGNORED_BY_US}\n")
     for path in (*inside.glob("*Dockerfile*"), *inside.glob("*github*/workflows/*.yml*")):
         text = path.read_text()

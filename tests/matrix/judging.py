@@ -9,8 +9,10 @@ from rendering import files_of, git, owners
 from matrix.asking import ask, ignores
 from matrix.history import FIXED, FIXED_LINE, GREEN, IGNORED_BY_US, NEXT, NEXT_TOOL, PROBE
 from matrix.model import Edit, Outcome
+from matrix.moves import CAME_FROM, MOVED, OWNED
 
 Files = dict[str, bytes]
+FIX = MOVED.get(FIXED, FIXED)  # where the next version has it
 ANSWERS_FILE = ".copier-answers.yml"
 MIGRATIONS = "gatehouse/migrations/versions/"
 MARKERS = {b"<<<<<<< before updating", b">>>>>>> after updating"}  # each alone in its line
@@ -51,11 +53,11 @@ def judge(
     judge_what_never_changes(outcome, before, base, after, reached)
     if outcome.conflicts:
         judge_the_edited_lines(outcome, before, base, after)
-        has_fix = FIXED_LINE.encode() in after.get(FIXED, b"")
-        if reached == NEXT and FIXED not in after:
+        has_fix = FIXED_LINE.encode() in after.get(FIX, b"")
+        if reached == NEXT and FIX not in after:
             judge_what_is_gone(service, outcome)
-        elif reached == NEXT and not has_fix and FIXED not in outcome.conflicts:
-            outcome.missed.append(f"the fix in {FIXED}, with conflicts elsewhere")
+        elif reached == NEXT and not has_fix and FIX not in outcome.conflicts:
+            outcome.missed.append(f"the fix in {FIX}, with conflicts elsewhere")
         return
     try:
         edit.check(service)
@@ -69,7 +71,7 @@ def judge_the_owners_files(outcome: Outcome, before: Files, base: Files, after: 
     """What is the owner's alone, by its folder or because the owner made it, is untouched."""
     names = owners(sorted({*before, *after}))
     for path, who in names.items():
-        made = path in before and path not in base and path not in (ANSWERS_FILE,)
+        made = path in before and path not in base and path not in (ANSWERS_FILE, OWNED)
         if who != ["yours"] and not made:
             continue
         if path not in after:
@@ -83,8 +85,9 @@ def judge_the_owners_files(outcome: Outcome, before: Files, base: Files, after: 
 def judge_ours(outcome: Outcome, before: Files, base: Files, after: Files, fresh: Files) -> None:
     """A core or merged file that the owner left alone is what a new service has."""
     names = owners(sorted({*base, *fresh}))
+    touched = {path for path in {*base, *before} if before.get(path) != base.get(path)}
     for path, who in names.items():
-        if who == ["yours"] or path == ANSWERS_FILE or before.get(path) != base.get(path):
+        if who == ["yours"] or path == ANSWERS_FILE or {path, CAME_FROM.get(path)} & touched:
             continue
         if after.get(path) != fresh.get(path):
             state = "missing" if path not in after else "stale" if path in fresh else "left behind"
@@ -113,17 +116,20 @@ def judge_the_edited_lines(outcome: Outcome, before: Files, base: Files, after: 
         if content == base.get(path):
             continue
         wanted = Counter(content.splitlines()) - Counter(base.get(path, b"").splitlines())
-        absent = wanted - Counter(after.get(path, b"").splitlines())
+        there = after.get(path, after.get(MOVED.get(path, path), b""))
+        absent = wanted - Counter(there.splitlines())
         if absent:
             outcome.lost.append(f"{path}: {next(iter(absent))!r}")
     for path in base.keys() - before.keys():
         if path in after and path not in outcome.conflicts:
             outcome.lost.append(f"{path} came back")
+        elif MOVED.get(path) in after and not any(path in line for line in outcome.reports):
+            outcome.lost.append(f"{path} came back at {MOVED[path]}, and nothing said so")
 
 
 def judge_the_fix(service: Path, outcome: Outcome, after: Files, fresh: Files) -> None:
     """A core that is a new service's to the byte has been asked already, by `History.base`."""
-    if FIXED not in after:
+    if FIX not in after:
         judge_what_is_gone(service, outcome)
     elif core_of(after) != core_of(fresh):
         try:
@@ -131,7 +137,7 @@ def judge_the_fix(service: Path, outcome: Outcome, after: Files, fresh: Files) -
         except AssertionError as error:
             found = str(error)
         if found != GREEN:
-            outcome.missed.append(f"the fix in {FIXED}: the probe says {found}")
+            outcome.missed.append(f"the fix in {FIX}: the probe says {found}")
 
 
 def core_of(files: Files) -> Files:
@@ -150,6 +156,6 @@ def judge_our_lines(service: Path, outcome: Outcome, before: Files, after: Files
 def judge_what_is_gone(service: Path, outcome: Outcome) -> None:
     """Nobody can merge into a file that is gone; `doctor` and a generated test name it."""
     reports = ask(service, CHECK_FILES).splitlines()
-    outcome.reports += [line for line in reports if FIXED in line]
+    outcome.reports += [line for line in reports if FIX in line]
     if not outcome.reports:
-        outcome.missed.append(f"the fix in {FIXED}: the file is gone and nothing says so")
+        outcome.missed.append(f"the fix in {FIX}: the file is gone and nothing says so")

@@ -1,6 +1,8 @@
 """One case: an old service, an owner's edit, an update, and the judgement."""
 
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from matrix.asking import run_tests
 from matrix.history import ANSWERS, NEXT, RELEASES, History
 from matrix.judging import conflicts_in, judge
 from matrix.model import Edit, Outcome
+from matrix.moves import OWNED
 
 Way = tuple[str, ...]  # the version that the owner has, and those on the way to the next one
 
@@ -48,10 +51,25 @@ def commit(service: Path) -> None:
 def update(service: Path, outcome: Outcome, version: str = "") -> None:
     """As the owner does: no trust, no version unless one on the way. Notes what is amiss."""
     reference = [f"--vcs-ref={version}"] if version else []
-    done = run_copier("update", "--defaults", *reference, cwd=service)
+    owned = service / OWNED
+    names = owned.read_text().split() if owned.is_file() else []
+    left_out = [f"--exclude=/{name}" for name in names]
+    done = run_copier("update", "--defaults", *reference, *left_out, cwd=service)
     if done.returncode:
         outcome.wrong.append(f"copier update: exit code {done.returncode}: {done.stderr[-800:]}")
+    elif (service / "gatehouse/moved.txt").is_file():
+        carry(service, outcome)
     outcome.conflicts += conflicts_in(service, outcome)
+
+
+def carry(service: Path, outcome: Outcome) -> None:
+    """Take edits along to where files have moved, as UPGRADING.md says; note what is told."""
+    command = [sys.executable, "gatehouse/check_update.py", "carry"]
+    done = subprocess.run(command, cwd=service, capture_output=True, text=True)
+    if done.returncode not in (0, 3):
+        outcome.wrong.append(f"carry: exit code {done.returncode}: {done.stderr[-800:]}")
+    told = done.stdout.splitlines()
+    outcome.reports += [line for line in told if not line.startswith(("Carried: ", "Conflict: "))]
 
 
 def run_case(
