@@ -1,6 +1,7 @@
 """The shape of the core: its public names, which way its files depend, what it knows nothing of."""
 
 import ast
+import re
 import warnings
 from collections import Counter
 from graphlib import TopologicalSorter
@@ -108,6 +109,13 @@ def test_every_module_is_on_the_map_and_none_else() -> None:
     assert rooms().keys() == modules().keys()
     sizes = Counter(name.partition(".")[0] for name in modules() if "." in name)
     assert max(sizes.values()) <= 14
+
+
+def test_the_lists_of_files_on_the_map_name_modules_on_it() -> None:
+    text = (CORE / "README.md").read_text("utf-8").partition("**A login**")[2]
+    listed = re.findall(r"`(\w+)/(\w+)`", text.partition("\n## ")[0])
+    assert len(listed) > 10
+    assert {".".join(parts) for parts in listed} <= rooms().keys()
 
 
 def test_no_module_imports_from_a_room_above_it() -> None:
