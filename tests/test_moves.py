@@ -85,8 +85,11 @@ def parts(shown: Shown) -> Iterator[tuple[str, Any]]:
 
 def test_a_running_service_shows_nothing_of_a_move(both: tuple[Shown, Shown]) -> None:
     before, now = map(dict, map(parts, both))
-    assert before.keys() == now.keys()
-    assert {name: now[name] for name in now if now[name] != before[name]} == {}
+    assert sorted(before.keys() ^ now.keys()) == []
+    different = [name for name in now if now[name] != before[name]]
+    for name in different[:5]:
+        print(f"{name}\n  {before[name]!r:.2000}\n  {now[name]!r:.2000}")
+    assert different == []
 
 
 def test_what_is_no_module_is_the_same_to_the_byte_where_it_is_now(released: Path) -> None:
