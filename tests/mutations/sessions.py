@@ -12,6 +12,13 @@ COMMANDS = "gatehouse/tests/test_commands.py"
 LOGIN = "gatehouse/tests/test_login.py"
 
 MUTATIONS = {
+    "entry that became fresh while cleaning waited": Mutation(
+        f"{CORE}/cleaning.py",
+        "col(key).in_(old.limit(BATCH)), over)",
+        "col(key).in_(old.limit(BATCH)))",
+        "gatehouse/tests/test_revocation.py became_fresh",
+        postgresql=True,
+    ),
     "end of a session": Mutation(
         f"{CORE}/sessions.py",
         "        col(LoginSession.expires_at) > now,\n",
