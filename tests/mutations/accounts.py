@@ -1061,6 +1061,12 @@ MUTATIONS = {
         "",
         "gatehouse/tests/test_between.py later_one",
     ),
+    "earlier link, when the later address is taken": Mutation(
+        f"{CORE}/recovery.py",
+        '    one_time.retire(session, user.id, "change_email")\n',
+        "",
+        "gatehouse/tests/test_recovery.py does_not_tell",
+    ),
     "address that was taken meanwhile": Mutation(
         f"{CORE}/routes/recovery.py",
         "    except (BadOneTimeToken, IntegrityError, BadAddress):\n",

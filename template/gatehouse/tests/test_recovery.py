@@ -401,6 +401,19 @@ def test_the_link_of_an_earlier_change_is_good_no_more(
     assert confirm(client, new) == 204
 
 
+@pytest.mark.parametrize("later", ["taken@example.com", "free@example.com"])
+def test_the_link_of_an_earlier_change_does_not_tell_whether_a_later_address_is_taken(
+    client: TestClient, bob: User, create_user: CreateUser, mails: Mails, later: str
+) -> None:
+    create_user("taken@example.com", NEXT)
+    mine = bearer(log_in(client))
+    change_email(client, mine)
+    earlier = next(token_in(mail) for mail in mails() if mail["To"] == "new@example.com")
+    assert change_email(client, mine, new_email=later).status_code == 202
+    assert later in {mail["To"] for mail in mails()}
+    assert confirm(client, earlier) == 400
+
+
 # --- the end of an account
 
 
