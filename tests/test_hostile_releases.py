@@ -284,7 +284,14 @@ def late_start_of_python(inside: Path, name: str, script: str) -> None:
     put(inside / "gatehouse/src" / name.replace("late", "sitecustomize.py"), "import os\n")
 
 
-@pytest.mark.parametrize("late", [late_link, late_program, late_start_of_python])
+def late_attributes(inside: Path, name: str, script: str) -> None:
+    text = (inside / ".gitattributes").read_text()
+    (inside / ".gitattributes").unlink()
+    filters = name.replace("late", "*.py filter=lfs")
+    put(inside / ".gitattributes.jinja", f"{text}{filters}\n")
+
+
+@pytest.mark.parametrize("late", [late_link, late_program, late_start_of_python, late_attributes])
 def test_what_the_first_look_does_not_see_is_found_although_it_is_ignored(
     case: Case, late: Callable[[Path, str, str], None]
 ) -> None:

@@ -224,10 +224,23 @@ MUTATIONS = {
     ),
     "attributes of a release": Mutation(
         "template/gatehouse/safe_render.py",
-        '            if not why and relative == ".gitattributes":',
+        '            if not why and relative == ATTRIBUTES:',
         "            if False:",
         "tests/test_hostile_releases.py refused_and and filter_in",
         of_template=True,
+    ),
+    "attributes that the first look does not see": Mutation(
+        "template/gatehouse/safe_render.py",
+        "    why = new_attributes_fault(aside)\n",
+        '    why = ""\n',
+        "tests/test_hostile_releases.py although and attributes",
+        of_template=True,
+    ),
+    "attributes that hide a change": Mutation(
+        "template/gatehouse/safe_render.py",
+        "if not LINE_ENDS.fullmatch(asked):",
+        'if asked.startswith(b"filter"):',
+        "gatehouse/tests/test_safe_render.py attributes",
     ),
     "links of a release": Mutation(
         "template/gatehouse/safe_render.py",
