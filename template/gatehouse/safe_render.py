@@ -38,6 +38,9 @@ STARTS = re.compile(
 )
 PLAIN = re.compile(r"[\w. {}+-]*[\w}+-]", re.ASCII)
 GONE = "000000"  # git's mode of a file that is not there
+# In a release's settings: what makes Copier read a file of the service, such as its `.env`, into
+# what it renders; and tags and escapes, by which YAML could say that in other letters.
+READS = re.compile(r"external_data|!(?!=)|\\[xuU\s]|\0")
 ATTRIBUTES = ".gitattributes"
 MARKS = (b"<" * 7 + b" ", b">" * 7 + b" ")  # of a conflict; for git, files of just that name
 LINE_ENDS = re.compile(
@@ -136,6 +139,7 @@ def check(source: str, reference: str | None, answers: str) -> str:
         commit = resolve(bare, reference)
         plain.mkdir()
         git(f"--git-dir={bare}", f"--work-tree={plain}", "checkout", "--quiet", commit, "--", ".")
+        refuse(what, [found for path in sorted(plain.glob("copier.*")) if (found := reads(path))])
         data = Path(folder, "answers.yml")
         kept = re.sub(r"^[_#].*\n(?:[ \t]+.*\n)*", "", answers, flags=re.MULTILINE)
         data.write_text(kept or "{}\n", "utf-8")
@@ -155,6 +159,15 @@ def check(source: str, reference: str | None, answers: str) -> str:
             raise Trouble(f"{what} is refused: Copier does not render it. {why}")
         refuse(what, faults(service))
     return commit
+
+
+def reads(settings: Path) -> str:
+    """What is wrong with a release's settings for Copier, if they could read an owner's file."""
+    try:
+        found = READS.search(settings.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return f"{settings.name!r}: it is no UTF-8 text"
+    return f"{settings.name!r}: it holds {found[0]!r}" if found else ""
 
 
 def faults(folder: Path) -> list[str]:
