@@ -414,6 +414,23 @@ def test_the_link_of_an_earlier_change_does_not_tell_whether_a_later_address_is_
     assert confirm(client, earlier) == 400
 
 
+def test_the_link_of_a_change_of_address_asks_for_no_password(
+    client: TestClient, bob: User, mails: Mails
+) -> None:
+    change_email(client, bearer(log_in(client)))
+    token = next(token_in(mail) for mail in mails() if "#token=" in mail.as_string())
+    sent = {"token": token, "password": "nine wrong words"}
+    assert client.post("/auth/verify-email", json=sent).status_code == 204
+
+
+def test_no_account_moves_to_an_address_with_a_character_that_cannot_be_seen(
+    client: TestClient, bob: User, mails: Mails
+) -> None:
+    answer = change_email(client, bearer(log_in(client)), new_email="bo\ufe0fb@example.com")
+    assert answer.status_code == 422
+    assert mails() == []
+
+
 # --- the end of an account
 
 
