@@ -767,14 +767,14 @@ def test_a_link_that_is_mailed_again_while_it_is_used_is_good_no_more(
 ) -> None:
     register(client, PASSWORD)
     (token,) = links(mails).values()
-    lock = registration.lock_address
+    lock = users.lock_address
 
     def lock_late(session: Session, key: str) -> Any:
         # What another transaction has committed meanwhile, where the database lets it.
         session.execute(text("UPDATE gatehouse_pending_registration SET digest = 'newer'"))
         return lock(session, key)
 
-    monkeypatch.setattr(registration, "lock_address", lock_late)
+    monkeypatch.setattr("gatehouse.registration.lock_address", lock_late)
     assert client.post("/auth/verify-email", json={"token": token}).status_code == 400
     monkeypatch.undo()
     assert client.post("/auth/verify-email", json={"token": token}).status_code == 204
