@@ -343,14 +343,14 @@ MUTATIONS = {
     ),
     "row of an ended account": Mutation(
         f"{CORE}/stamps.py",
-        "            stamp=stamp,\n            excepted_session_id=excepted,\n",
-        "            stamp=0,\n            excepted_session_id=excepted,\n",
+        '        "stamp": stamp,\n',
+        '        "stamp": 0,\n',
         f"{REVOCATION} those",
     ),
     "exception in the row of an account": Mutation(
         f"{CORE}/stamps.py",
-        "            excepted_session_id=excepted,\n",
-        "            excepted_session_id=None,\n",
+        '        "excepted_session_id": excepted,\n',
+        '        "excepted_session_id": None,\n',
         f"{REVOCATION} those",
     ),
     "stamp of a deleted account": Mutation(

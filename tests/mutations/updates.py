@@ -237,7 +237,7 @@ MUTATIONS = {
         of_template=True,
     ),
     "attributes that hide a change": Mutation(
-        "template/gatehouse/safe_render.py",
+        "gatehouse/safe_render.py",
         "if not LINE_ENDS.fullmatch(asked):",
         'if asked.startswith(b"filter"):',
         "gatehouse/tests/test_safe_render.py attributes",
