@@ -284,7 +284,14 @@ def late_start_of_python(inside: Path, name: str, script: str) -> None:
     put(inside / "gatehouse/src" / name.replace("late", "sitecustomize.py"), "import os\n")
 
 
-@pytest.mark.parametrize("late", [late_link, late_program, late_start_of_python])
+def late_attributes(inside: Path, name: str, script: str) -> None:
+    text = (inside / ".gitattributes").read_text()
+    (inside / ".gitattributes").unlink()
+    filters = name.replace("late", "*.py filter=lfs")
+    put(inside / ".gitattributes.jinja", f"{text}{filters}\n")
+
+
+@pytest.mark.parametrize("late", [late_link, late_program, late_start_of_python, late_attributes])
 def test_what_the_first_look_does_not_see_is_found_although_it_is_ignored(
     case: Case, late: Callable[[Path, str, str], None]
 ) -> None:
@@ -311,6 +318,32 @@ def test_a_release_that_takes_the_owners_files_does_not_get_them(case: Case) -> 
     case.release(hostile)
     assert case.update().returncode == 0
     assert (case.service / "pyproject.toml").read_bytes() == mine
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "_external_data:\n  more: .env\n",
+        '"_external\\x5fdata":\n  more: .env\n',
+        '"_external\\\n  _data":\n  more: .env\n',
+        "---\n!include more.yml\n",
+    ],
+)
+def test_a_release_does_not_read_what_lies_in_the_service(case: Case, asked: str) -> None:
+    def hostile(inside: Path, script: str) -> None:
+        with (inside.parent / "copier.yml").open("a") as settings:
+            settings.write(f"\n{asked}")
+        put(inside.parent / "more.yml", "_external_data:\n  more: .env\n")
+        seen = "{{ (_external_data.more or '') | b64encode }}"
+        put(inside / "gatehouse/new.txt.jinja", seen)
+
+    (case.service / ".env").write_text("AUTH_KEYS=kept\nDATABASE_URL=sqlite:///a.db\n")
+    case.release(hostile)
+    done = case.update()
+    assert done.returncode == 1
+    assert "REFUSED" in done.stderr
+    assert "copier.yml" in done.stderr
+    assert not (case.service / "gatehouse/new.txt").exists()
 
 
 def test_a_release_that_names_another_template_is_refused(case: Case) -> None:

@@ -113,6 +113,9 @@ def run_tests(
     own = ("template/gatehouse/src",) if of_template else ("gatehouse/src", "src")
     file, *selection = tests.split(maxsplit=1)
     options = ["-k", selection[0]] if selection else []
+    # A folder of its own: pytest closes its usual one to other users at each start, and there
+    # lies a PostgreSQL that root has started for the run beside this one.
+    options += [f"--basetemp={folder.with_name('tmp')}"]
     if thorough and not of_template:
         options += ["-o", "gatehouse_thorough=true"]
     if postgresql:

@@ -10,13 +10,13 @@ import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from template_releases import ANSWERS, Trouble, clone, git, number, resolve, stored
+from template_releases import ANSWERS, Trouble, clone, git, number, resolve, run_git, stored
 
 # The newest that closes a hole: options in a release's name, deleting through a link. (9.19.0 has
 # the same, and does not run with a Git older than 2.43.)
@@ -38,6 +38,14 @@ STARTS = re.compile(
 )
 PLAIN = re.compile(r"[\w. {}+-]*[\w}+-]", re.ASCII)
 GONE = "000000"  # git's mode of a file that is not there
+# In a release's settings: what makes Copier read a file of the service, such as its `.env`, into
+# what it renders; and tags and escapes, by which YAML could say that in other letters.
+READS = re.compile(r"external_data|!(?!=)|\\[xuU\s]|\0")
+ATTRIBUTES = ".gitattributes"
+MARKS = (b"<" * 7 + b" ", b">" * 7 + b" ")  # of a conflict; for git, files of just that name
+LINE_ENDS = re.compile(
+    rb"[-!]?text|text=auto|eol=(lf|crlf)"
+)  # the attributes that a release may set
 
 
 def fault(path: str, *, update: bool = True) -> str:
@@ -131,6 +139,7 @@ def check(source: str, reference: str | None, answers: str) -> str:
         commit = resolve(bare, reference)
         plain.mkdir()
         git(f"--git-dir={bare}", f"--work-tree={plain}", "checkout", "--quiet", commit, "--", ".")
+        refuse(what, [found for path in sorted(plain.glob("copier.*")) if (found := reads(path))])
         data = Path(folder, "answers.yml")
         kept = re.sub(r"^[_#].*\n(?:[ \t]+.*\n)*", "", answers, flags=re.MULTILINE)
         data.write_text(kept or "{}\n", "utf-8")
@@ -152,6 +161,15 @@ def check(source: str, reference: str | None, answers: str) -> str:
     return commit
 
 
+def reads(settings: Path) -> str:
+    """What is wrong with a release's settings for Copier, if they could read an owner's file."""
+    try:
+        found = READS.search(settings.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return f"{settings.name!r}: it is no UTF-8 text"
+    return f"{settings.name!r}: it holds {found[0]!r}" if found else ""
+
+
 def faults(folder: Path) -> list[str]:
     """What a rendered release holds and may not."""
     found = []
@@ -161,16 +179,23 @@ def faults(folder: Path) -> list[str]:
             path = Path(parent, name)
             relative = path.relative_to(folder).as_posix()
             why = fault(relative, update=False) or mode_fault(path.lstat().st_mode)
-            if not why and relative == ".gitattributes":
+            if not why and relative == ATTRIBUTES:
                 why = attributes_fault(path.read_bytes())
             found += [f"{relative!r}: {why}"] if why else []
     return sorted(found)
 
 
-def attributes_fault(text: bytes) -> str:
-    """Attributes can name programs that this machine has set up: filters, diffs and merges."""
-    asks = re.search(rb"\b(filter|diff|merge|textconv|ident|working-tree-encoding)\b", text)
-    return f"it asks for {asks[0].decode()!r}" if asks else ""
+def attributes_fault(text: bytes, before: bytes = b"") -> str:
+    """Attributes can name programs that this machine has set up (filters, diffs and merges), and
+    keep a change out of the diff that its owner reads. Lines of `before` were there already."""
+    known = {line.strip() for line in before.split(b"\n")}
+    for line in text.split(b"\n"):
+        if line.strip() in known or line.strip(b" \t\r").startswith((b"#", *MARKS)):
+            continue
+        for asked in line.split()[1:]:
+            if not LINE_ENDS.fullmatch(asked):
+                return f"it asks for {asked.decode(errors='replace')!r}"
+    return ""
 
 
 def refuse(what: str, found: list[str]) -> None:
@@ -206,7 +231,19 @@ def changed(index: Path | None = None, known: AbstractSet[str] | None = None) ->
         for name in sorted(seen | (set() if known is None else untracked() - known)):
             why = fault(name.removesuffix(".rej")) or mode_fault(Path(name).lstat().st_mode)
             found += [f"{name!r}: {why}"] if why and name not in NOTES else []
-    return found
+    why = new_attributes_fault(aside)
+    return found + ([f"{ATTRIBUTES!r}: {why}"] if why else [])
+
+
+def new_attributes_fault(aside: Mapping[str, str]) -> str:
+    """What is wrong with the attributes that HEAD lacks, in that index or, without one, here."""
+    before = run_git("cat-file", "blob", f"HEAD:./{ATTRIBUTES}").stdout
+    if aside:
+        return attributes_fault(
+            run_git("cat-file", "blob", f":./{ATTRIBUTES}", variables=aside).stdout, before
+        )
+    here = Path(ATTRIBUTES)
+    return attributes_fault(here.read_bytes(), before) if here.is_file() else ""
 
 
 def apply(patch: Path) -> int:

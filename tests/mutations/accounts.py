@@ -1061,6 +1061,48 @@ MUTATIONS = {
         "",
         "gatehouse/tests/test_between.py later_one",
     ),
+    "link that is mailed again while it is used": Mutation(
+        f"{CORE}/accounts/registration.py",
+        ", col(PendingRegistration.digest) == found.digest",
+        "",
+        "gatehouse/tests/test_between.py while_it_is_used",
+    ),
+    "character that cannot be seen, at a registration": Mutation(
+        f"{CORE}/routes/registration.py",
+        "    email: Address\n    password",
+        "    email: KnownAddress\n    password",
+        "gatehouse/tests/test_registration.py cannot_be_seen",
+    ),
+    "character that cannot be seen, at a change of address": Mutation(
+        f"{CORE}/routes/accounts.py",
+        "    new_email: Address\n",
+        "    new_email: str\n",
+        "gatehouse/tests/test_recovery.py cannot_be_seen",
+    ),
+    "password that a change of address does not ask for": Mutation(
+        f"{CORE}/accounts/registration.py",
+        'one_time.holder(session, token, "verify")\n',
+        'one_time.holder(session, token, "verify", "change_email")\n',
+        "gatehouse/tests/test_recovery.py asks_for_no",
+    ),
+    "stamp of an earlier release's job": Mutation(
+        f"{CORE}/migrations/versions/0004_stamps.py",
+        '    op.execute("UPDATE gatehouse_errand SET stamp = 0 WHERE user_id IS NOT NULL")\n',
+        "",
+        "gatehouse/tests/test_data.py overtook",
+    ),
+    "notices of an earlier release": Mutation(
+        f"{CORE}/migrations/versions/0004_stamps.py",
+        'job.c.kind == "change_email", later',
+        "later",
+        "gatehouse/tests/test_data.py overtook",
+    ),
+    "earlier link, when the later address is taken": Mutation(
+        f"{CORE}/accounts/recovery.py",
+        '    one_time.retire(session, user.id, "change_email")\n',
+        "",
+        "gatehouse/tests/test_recovery.py does_not_tell",
+    ),
     "address that was taken meanwhile": Mutation(
         f"{CORE}/routes/recovery.py",
         "    except (BadOneTimeToken, IntegrityError, BadAddress):\n",

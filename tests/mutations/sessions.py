@@ -12,6 +12,13 @@ COMMANDS = "gatehouse/tests/test_commands.py"
 LOGIN = "gatehouse/tests/test_login.py"
 
 MUTATIONS = {
+    "entry that became fresh while cleaning waited": Mutation(
+        f"{CORE}/accounts/cleaning.py",
+        "col(key).in_(old.limit(BATCH)), over)",
+        "col(key).in_(old.limit(BATCH)))",
+        "gatehouse/tests/test_revocation.py became_fresh",
+        postgresql=True,
+    ),
     "end of a session": Mutation(
         f"{CORE}/accounts/sessions.py",
         "        col(LoginSession.expires_at) > now,\n",
@@ -336,14 +343,14 @@ MUTATIONS = {
     ),
     "row of an ended account": Mutation(
         f"{CORE}/accounts/stamps.py",
-        "            stamp=stamp,\n            excepted_session_id=excepted,\n",
-        "            stamp=0,\n            excepted_session_id=excepted,\n",
+        '        "stamp": stamp,\n',
+        '        "stamp": 0,\n',
         f"{REVOCATION} those",
     ),
     "exception in the row of an account": Mutation(
         f"{CORE}/accounts/stamps.py",
-        "            excepted_session_id=excepted,\n",
-        "            excepted_session_id=None,\n",
+        '        "excepted_session_id": excepted,\n',
+        '        "excepted_session_id": None,\n',
         f"{REVOCATION} those",
     ),
     "stamp of a deleted account": Mutation(

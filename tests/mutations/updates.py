@@ -224,9 +224,29 @@ MUTATIONS = {
     ),
     "attributes of a release": Mutation(
         "template/gatehouse/safe_render.py",
-        '            if not why and relative == ".gitattributes":',
+        "            if not why and relative == ATTRIBUTES:",
         "            if False:",
         "tests/test_hostile_releases.py refused_and and filter_in",
+        of_template=True,
+    ),
+    "attributes that the first look does not see": Mutation(
+        "template/gatehouse/safe_render.py",
+        "    why = new_attributes_fault(aside)\n",
+        '    why = ""\n',
+        "tests/test_hostile_releases.py although and attributes",
+        of_template=True,
+    ),
+    "attributes that hide a change": Mutation(
+        "gatehouse/safe_render.py",
+        "if not LINE_ENDS.fullmatch(asked):",
+        'if asked.startswith(b"filter"):',
+        "gatehouse/tests/test_safe_render.py attributes",
+    ),
+    "file of the owner's that a release reads": Mutation(
+        "template/gatehouse/safe_render.py",
+        "external_data|!(?!=)",
+        "!(?!=)",
+        "tests/test_hostile_releases.py does_not_read",
         of_template=True,
     ),
     "links of a release": Mutation(

@@ -17,7 +17,8 @@ import pytest
 import time_machine
 from fastapi import HTTPException
 from pwdlib.hashers.argon2 import Argon2Hasher
-from sqlmodel import col, select
+from sqlalchemy import text
+from sqlmodel import Session, col, select
 from starlette.testclient import TestClient
 
 from gatehouse import User, utc_now
@@ -761,6 +762,24 @@ def test_pending_registrations_are_bounded_and_no_network_takes_anothers_place(
     assert others(1).count("203.0.113.1") == 5
     assert len(others(2, 3, 4, 5, 6)) == 20
     assert client.post("/auth/verify-email", json={"token": mine}).status_code == 204
+
+
+def test_a_link_that_is_mailed_again_while_it_is_used_is_good_no_more(
+    client: TestClient, core: Gatehouse, mails: Mails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(client, PASSWORD)
+    (token,) = links(mails).values()
+    lock = users.lock_address
+
+    def lock_late(session: Session, key: str) -> Any:
+        # What another transaction has committed meanwhile, where the database lets it.
+        session.execute(text("UPDATE gatehouse_pending_registration SET digest = 'newer'"))
+        return lock(session, key)
+
+    monkeypatch.setattr("gatehouse.accounts.registration.lock_address", lock_late)
+    assert client.post("/auth/verify-email", json={"token": token}).status_code == 400
+    monkeypatch.undo()
+    assert client.post("/auth/verify-email", json={"token": token}).status_code == 204
 
 
 def test_of_two_links_of_an_address_at_once_one_wins_and_neither_waits_for_the_other(

@@ -579,6 +579,17 @@ def test_a_patch_brings_no_link_and_nothing_that_is_run(
     assert git(service, "status", "--porcelain") == ""
 
 
+def test_a_patch_brings_no_attributes_that_name_a_program(
+    check: Check, service: Path, tmp_path: Path
+) -> None:
+    (service / ".gitattributes").write_text("*.py filter=lfs\n")
+    patch = patch_of(service, tmp_path / "a.patch")
+    done = check("apply", patch)
+    assert done.returncode == 1
+    assert "it asks for 'filter=lfs'" in done.stderr
+    assert git(service, "status", "--porcelain") == ""
+
+
 def test_git_runs_no_hook_for_a_patch(check: Check, service: Path, tmp_path: Path) -> None:
     (service / "gatehouse/one.py").write_text("new\n")
     patch = patch_of(service, tmp_path / "a.patch")

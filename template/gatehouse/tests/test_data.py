@@ -169,14 +169,21 @@ def test_links_and_jobs_that_an_event_overtook_before_the_stamps_are_dropped(
         begin_at_0_4_0(connection, event)
     migrate(fresh_url, core.migrations)
     with engine.connect() as connection:
-        found = connection.execute(text("SELECT kind, email FROM gatehouse_errand"))
-        jobs = {f"{kind} {when}" for kind, when in found}
+        found = connection.execute(text("SELECT kind, email, stamp FROM gatehouse_errand")).all()
+        jobs = {f"{kind} {when}" for kind, when, _ in found}
         links = set(connection.scalars(text("SELECT digest FROM gatehouse_one_time_token")))
     engine.dispose()
     before = {"change_email before"} if event == "login" else set()
-    assert jobs == {"forgot before", "forgot after", "change_email after"} | before
+    kept = {f"{kind} {when}" for kind in ("forgot", "address_changed") for when in WHEN}
+    assert jobs == kept | {"change_email after"} | before
+    # What acts for an account is bound to its first stamp; a form's job is at its first look.
+    assert {stamp for kind, _, stamp in found if kind == "change_email"} == {0}
+    assert {stamp for kind, _, stamp in found if kind == "forgot"} == {None}
     before |= {"reset before"} if event == "login" else set()
     assert links == {"reset after", "change_email after"} | before
+
+
+WHEN = ("before", "after")  # the event
 
 
 def begin_at_0_4_0(connection: Connection, event: str) -> None:
@@ -188,7 +195,7 @@ def begin_at_0_4_0(connection: Connection, event: str) -> None:
     put(connection, "user", id=user_id, created_at=now, **address, **who)
     put(connection, "audit_event", id=uuid4(), time=now, event=event, user_id=user_id, **client)
     lives = {"reset": timedelta(minutes=30), "change_email": timedelta(hours=24)}
-    for when, moment in (("before", -timedelta(minutes=1)), ("after", timedelta(minutes=1))):
+    for when, moment in zip(WHEN, (-timedelta(minutes=1), timedelta(minutes=1)), strict=True):
         for purpose, life in lives.items():
             link = {"purpose": purpose, "email": "b@example.com", "user_id": user_id}
             expires_at = now + moment + life
@@ -199,7 +206,8 @@ def begin_at_0_4_0(connection: Connection, event: str) -> None:
                 expires_at=expires_at,
                 **link,
             )
-        for kind, acts_for in (("change_email", user_id), ("forgot", None)):
+        jobs = {"change_email": user_id, "forgot": None, "address_changed": user_id}
+        for kind, acts_for in jobs.items():
             job = {
                 "kind": kind,
                 "email": when,

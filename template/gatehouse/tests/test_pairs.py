@@ -21,10 +21,16 @@ import pytest
 from acts import PREPARED, VERBS, finish
 from fastapi import FastAPI
 from invariants import INVARIANTS, failures
-from sqlalchemy import text
 from sqlmodel import Session
 from starlette.testclient import TestClient
-from world import World, an_account, an_unproved_account, no_account, watch_mail
+from world import (
+    World,
+    an_account,
+    an_unproved_account,
+    no_account,
+    somebody_waits,
+    watch_mail,
+)
 
 from gatehouse.state import Gatehouse
 from gatehouse.store.database import Database
@@ -63,10 +69,6 @@ ALWAYS = (  # the holes that proved this kind of test to be wanted
 PARTS = 16  # of which one is run by default, another one each day
 FIRST: ContextVar[bool] = ContextVar("FIRST", default=False)
 PATIENCE = 30  # seconds
-WAITING = text(
-    "SELECT count(*) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
 ASKED_ANEW = ("reset_password", "verify_email", "registration")
 
 
@@ -100,11 +102,9 @@ class Gate:
 
     def _waits(self) -> bool:
         """Whether the second act waits for what the first one holds."""
-        engine = self._core.database.engine
-        if engine.dialect.name == "sqlite":
+        if self._core.database.engine.dialect.name == "sqlite":
             return self.wanting > 0
-        with engine.connect() as connection:
-            return bool(connection.execute(WAITING).scalar())
+        return somebody_waits(self._core)
 
     def _run(self) -> None:
         try:

@@ -401,6 +401,36 @@ def test_the_link_of_an_earlier_change_is_good_no_more(
     assert confirm(client, new) == 204
 
 
+@pytest.mark.parametrize("later", ["taken@example.com", "free@example.com"])
+def test_the_link_of_an_earlier_change_does_not_tell_whether_a_later_address_is_taken(
+    client: TestClient, bob: User, create_user: CreateUser, mails: Mails, later: str
+) -> None:
+    create_user("taken@example.com", NEXT)
+    mine = bearer(log_in(client))
+    change_email(client, mine)
+    earlier = next(token_in(mail) for mail in mails() if mail["To"] == "new@example.com")
+    assert change_email(client, mine, new_email=later).status_code == 202
+    assert later in {mail["To"] for mail in mails()}
+    assert confirm(client, earlier) == 400
+
+
+def test_the_link_of_a_change_of_address_asks_for_no_password(
+    client: TestClient, bob: User, mails: Mails
+) -> None:
+    change_email(client, bearer(log_in(client)))
+    token = next(token_in(mail) for mail in mails() if "#token=" in mail.as_string())
+    sent = {"token": token, "password": "nine wrong words"}
+    assert client.post("/auth/verify-email", json=sent).status_code == 204
+
+
+def test_no_account_moves_to_an_address_with_a_character_that_cannot_be_seen(
+    client: TestClient, bob: User, mails: Mails
+) -> None:
+    answer = change_email(client, bearer(log_in(client)), new_email="bo\ufe0fb@example.com")
+    assert answer.status_code == 422
+    assert mails() == []
+
+
 # --- the end of an account
 
 

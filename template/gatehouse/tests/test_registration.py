@@ -68,6 +68,13 @@ def test_a_new_account_logs_in_once_its_address_is_proved(client: TestClient, ma
     assert (me["email"], me["email_verified"], me["role"]) == (NEW, True, "user")
 
 
+def test_nobody_registers_an_address_with_a_character_that_cannot_be_seen(
+    client: TestClient, mails: Mails
+) -> None:
+    assert register(client, "car\ufe0fol@example.com").status_code == 422
+    assert mails() == []
+
+
 @pytest.mark.asvs("6.4.1", "6.5.1")
 def test_a_link_works_once(client: TestClient, mails: Mails) -> None:
     register(client)

@@ -13,12 +13,14 @@ import pytest
 import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import event, update
 from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 from starlette.testclient import TestClient
+from world import somebody_waits
 
 from gatehouse.accounts import stamps
+from gatehouse.accounts.cleaning import ENDED_KEPT, clean_some
 from gatehouse.accounts.revocation import OVERLAP, Revocation, RevocationStale
 from gatehouse.accounts.stamps import Ended
 from gatehouse.signing.tokens import AccessToken
@@ -397,6 +399,30 @@ def test_positions_rise_even_after_cleanup(core: Gatehouse) -> None:
             end(core, session_id)
         revocation._query()
     assert all(revocation.ends(token(session_id)) for session_id in ids)
+
+
+def test_cleaning_leaves_an_entry_that_became_fresh_while_it_waited(
+    core: Gatehouse, create_user: CreateUser, on_postgresql: None
+) -> None:
+    """An account's second event, days after its first: the entry looks old until that commits."""
+    user, cleaned = create_user(), threading.Event()
+    raise_stamp(core, user.id)
+    with core.database.write() as session:
+        session.execute(update(EndedAccount).values(ended_at=utc_now() - 2 * ENDED_KEPT))
+
+    def clean() -> None:
+        clean_some(core.database, core.lives.idle)
+        cleaned.set()
+
+    cleaning = threading.Thread(target=clean)
+    with core.database.write() as session:
+        stamps.raise_stamp(session, session.get_one(User, user.id))
+        cleaning.start()
+        while not somebody_waits(core):
+            assert not cleaned.wait(0.002), "it did not even wait"
+    cleaning.join()
+    with core.database.read() as session:
+        assert session.get_one(EndedAccount, user.id).stamp == 2
 
 
 def test_a_database_from_a_backup_is_read_from_the_start(core: Gatehouse) -> None:

@@ -111,3 +111,28 @@ def test_a_first_copy_holds_the_owners_files_but_nothing_that_runs_by_itself(
 )
 def test_a_file_of_a_release_is_a_plain_one(safe_render: Any, mode: int, said: str) -> None:
     assert safe_render.mode_fault(mode) == said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "*.py filter=lfs",
+        "*.py binary",
+        "*.py -diff",
+        "*.py text linguist-generated",
+        '"a b.py" merge=x',
+        "[attr]plain diff=x",
+        "\x0b# diff=x",
+    ],
+)
+def test_a_release_sets_no_attributes_but_of_line_ends(safe_render: Any, line: str) -> None:
+    ours = b"# Mine.\n* text=auto eol=lf\n*.gz -text\n"
+    assert safe_render.attributes_fault(ours) == ""
+    assert safe_render.attributes_fault(ours + line.encode()) != ""
+
+
+def test_attributes_that_were_there_and_marks_of_a_conflict_are_no_fault(safe_render: Any) -> None:
+    mine = b"*.psd filter=lfs diff=lfs\n"
+    marked = b"<" * 7 + b" before updating\n" + mine + b"=" * 7 + b"\n* text\n"
+    assert safe_render.attributes_fault(marked + b">" * 7 + b" after updating\n", mine) == ""
+    assert safe_render.attributes_fault(mine + b"*.py filter=lfs\n", mine) != ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
+from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from gatehouse import User
@@ -25,6 +26,16 @@ CHANGED, RESET = "quiet herons at dawn", "a reset of the way home"
 REGISTERED, CREATED = "seven kites at noon", "a gate made by hand"
 PASSWORDS = (OLD, CHANGED, RESET, REGISTERED, CREATED)
 TOKEN = re.compile(r"#token=([\w-]+)")
+WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
+def somebody_waits(core: Gatehouse) -> bool:
+    """Whether a connection to this PostgreSQL database waits for what another one holds."""
+    with core.database.engine.connect() as connection:
+        return bool(connection.execute(WAITING).scalar())
 
 
 @dataclass

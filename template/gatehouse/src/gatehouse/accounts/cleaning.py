@@ -70,7 +70,9 @@ def _kinds(session: Session, idle: timedelta) -> Iterator[tuple[Select[Any], Any
         (AuditEvent, AuditEvent.id, col(AuditEvent.time) < now - EVENTS_KEPT),
     ):
         old = select(key).where(over)
-        yield old, delete(table).where(col(key).in_(old.limit(BATCH)))
+        # Its bound twice: PostgreSQL looks once more at a row that another transaction has written
+        # meanwhile, but not into the inner query, and would delete an entry that is fresh now.
+        yield old, delete(table).where(col(key).in_(old.limit(BATCH)), over)
     named = select(AuditEvent.id).where(
         col(AuditEvent.time) < now - ADDRESSES_KEPT,
         # Written out, as in the index: a planner that sees a parameter cannot know that it fits.

@@ -81,6 +81,8 @@ def change_email(session: Session, errand: Errand, terms: Terms) -> Letter | Non
         return None
     if is_superseded(session, errand):
         return None
+    # Also where no link follows: an earlier one that stays good would tell of an account there.
+    one_time.retire(session, user.id, "change_email")
     taken = select(User).where(User.email_key == errand.email_key, User.id != user.id)
     if (other := session.exec(taken).one_or_none()) is not None:
         return Letter(other.email, "already_registered", {"link": terms.home})

@@ -84,18 +84,17 @@ def epoch_of(session: Session, *, lock: bool = False) -> int:
 
 
 def _put_account(session: Session, user_id: UUID, stamp: int, excepted: UUID | None) -> None:
-    """An account's one entry. Its user's row is locked, so nobody else writes it now."""
+    """An account's one entry. Its user's row is locked, so nobody else but cleaning writes it."""
     ended_at, position = _moment(session)
-    session.merge(
-        EndedAccount(
-            user_id=user_id,
-            stamp=stamp,
-            excepted_session_id=excepted,
-            ended_at=ended_at,
-            position=position,
-        )
-    )
-    session.flush()
+    entry = {
+        "stamp": stamp,
+        "excepted_session_id": excepted,
+        "ended_at": ended_at,
+        "position": position,
+    }
+    there = update(EndedAccount).where(col(EndedAccount.user_id) == user_id)
+    if not session.execute(there.values(entry)).rowcount:  # type: ignore[attr-defined]
+        session.execute(insert(EndedAccount).values(user_id=user_id, **entry))
     _note(session, Ended(user_id=user_id, stamp=stamp, excepted=excepted))
 
 
