@@ -24,6 +24,7 @@ from starlette.testclient import TestClient
 BODIES: tuple[dict[str, Any], ...] = (
     {},
     {"json": {}},
+    {"json": {"email": "who@example.com"}},
     {"json": {"email": "who@example.com", "password": "short", "token": "x"}},
     {"data": {"grant_type": "password", "username": "who@example.com", "password": "x" * 20}},
     {"content": b"{", "headers": {"Content-Type": "application/json"}},
