@@ -12,6 +12,7 @@ import os
 import pkgutil
 import re
 import sys
+import threading
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,13 @@ class Kept(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
+        self.worked = threading.Event()  # what is done after an answer has been done
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.startswith("gatehouse"):
             self.lines.append(f"{record.name} {record.levelname} {record.getMessage()}")
+            if record.getMessage() == "password_reset_requested":
+                self.worked.set()
 
 
 def loggers() -> list[str]:
@@ -102,6 +106,7 @@ def main() -> None:
     with TestClient(sample_app.create_app(), client=("192.0.2.1", 1)) as client:
         document = client.get("/openapi.json").text
         answered = answers(client)
+        assert kept.worked.wait(30)
     print(
         json.dumps(
             {
