@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from rendering import REPOSITORY, commit_all, git, render
+from rendering import REPOSITORY, commit_all, git, render, run_copier
 from test_taking_over import write_manifest
 
 NEXT = "99.0.0"
@@ -109,6 +109,18 @@ def test_an_edit_comes_along(service: Path, path: str) -> None:
     assert not list(service.rglob("*.rej"))
     assert check(service, "carry").returncode == 0  # once more changes nothing
     assert (service / new(path)).read_text() == text
+
+
+def test_an_edit_comes_along_when_the_update_is_committed_already(service: Path) -> None:
+    """By Copier itself, or by a workflow of a release that knew no moves."""
+    edit(service, TEXT, start=MINE)
+    edit(service, SMTP, end=MINE)
+    run_copier("update", "--defaults", cwd=service)
+    commit_all(service)
+    edit(service, "README.md", end="Mine, too.\n")
+    assert check(service, "carry").returncode == 3
+    assert (service / new(TEXT)).read_text().startswith(MINE)
+    assert set(unmerged(service)) == {new(SMTP)}
 
 
 @pytest.mark.parametrize("path", [TEXT, SMTP])

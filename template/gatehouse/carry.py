@@ -53,11 +53,15 @@ def content(name: str, *where: str) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Releases:
-    """The template's repository, with the release that the service had and the one it has now."""
+    """The template's repository, with the release that the service had and the one it has now.
+
+    `service` is the service's own commit from before the update.
+    """
 
     bare: Path
     before: str
     now: str
+    service: str = "HEAD"
 
     def file(self, commit: str, path: str) -> bytes | None:
         return content(f"{commit}:{INSIDE}/{path}", "-C", str(self.bare))
@@ -68,20 +72,21 @@ def carry() -> int:
     moved = moves()
     if not moved:
         return 0
-    before = git("show", f"HEAD:./{ANSWERS}")
     now = Path(ANSWERS).read_text("utf-8")
-    if stored(before, "_commit") == stored(now, "_commit"):
+    service = before_update(stored(now, "_commit"))
+    if service is None:
         return 0
+    before = git("show", f"{service}:./{ANSWERS}")
     dropped, left = entries(DROPPED), list(owned_moves(moved))
     with TemporaryDirectory() as folder:
         bare = Path(folder, "git")
         clone(stored(before, "_src_path"), bare)
         commits = (resolve(bare, stored(text, "_commit")) for text in (before, now))
-        releases = Releases(bare, *commits)
+        releases = Releases(bare, *commits, service)
         for old, new in moved.items():
             if old not in dropped and new not in dropped:
                 left += filter(None, [carry_one(releases, old, new)])
-            elif content(f"HEAD:./{old}") is not None:
+            elif content(f"{service}:./{old}") is not None:
                 print(f"Dropped: your edit of {old} is not taken along, as {DROPPED} says.")
                 settle(releases, old)
     for line in left:
@@ -89,9 +94,20 @@ def carry() -> int:
     return 3 if left else 0
 
 
+def before_update(release: str) -> str | None:
+    """The commit that the update to a release was made on: HEAD, or one before it if the update
+    is committed already; none if the history holds no other release."""
+    listed = git("log", "--first-parent", "--format=%H", "--", ANSWERS).split()
+    for commit in ("HEAD", *(f"{one}^" for one in listed)):
+        text = content(f"{commit}:./{ANSWERS}")
+        if text is not None and stored(text.decode(), "_commit") != release:
+            return commit
+    return None
+
+
 def carry_one(releases: Releases, old: str, new: str) -> str:
     """Take one edit along; what is left to do, if anything."""
-    base, mine = releases.file(releases.before, old), content(f"HEAD:./{old}")
+    base, mine = releases.file(releases.before, old), content(f"{releases.service}:./{old}")
     if base is None or mine == base:
         return ""  # moved before this service's release, or not edited
     theirs = releases.file(releases.now, new)

@@ -19,10 +19,7 @@ needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not insta
 
 
 def test_no_edit_of_a_moved_file_is_missing() -> None:
-    """Of this service. Take what is named along: python3 gatehouse/check_update.py carry
-
-    That works on an update which is not committed: git reset --soft to the commit before it.
-    """
+    """Of this service. Take what is named along: python3 gatehouse/check_update.py carry"""
     try:
         assert missing_edits(CORE) == []
     except CannotLook as why:
