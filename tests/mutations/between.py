@@ -27,6 +27,13 @@ MUTATIONS = {
         "user is None or",
         f"{PAIRS} an_account-log_in-reset",
     ),
+    "log-out beside a change of address": Mutation(
+        f"{CORE}/sessions.py",
+        "    return session.exec(query.with_for_update(of=LoginSession)).first() is not None\n",
+        "    return session.exec(query).first() is not None\n",
+        f"{PAIRS} an_account-change_email-revoke",
+        postgresql=True,
+    ),
     "hole 2: stamp of a change of address that waits": Mutation(
         f"{CORE}/accounts/recovery.py",
         "not user.is_active or user.stamp != errand.stamp:\n        return None\n    if is_",

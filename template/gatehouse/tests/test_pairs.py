@@ -60,6 +60,7 @@ ALWAYS = (  # the holes that proved this kind of test to be wanted
     ("log_in", "delete"),
     ("delete", "log_in"),
     ("change_email", "reset"),
+    ("change_email", "revoke"),
     ("mail_change_email", "reset"),
     ("reset", "mail_change_email"),
     ("enable", "confirm_email"),

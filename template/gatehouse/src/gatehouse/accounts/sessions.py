@@ -59,16 +59,15 @@ def is_live(idle: timedelta) -> Sequence[ColumnElement[bool]]:
     )
 
 
-def is_open(
-    session: Session, session_id: UUID, user: LockedUser, idle: timedelta, *, lock: bool = False
-) -> bool:
-    """Whether a session is live and the account's; with `lock` it stays so until the commit."""
+def is_open(session: Session, session_id: UUID, user: LockedUser, idle: timedelta) -> bool:
+    """Whether a session is live and the account's: it stays so until the transaction ends.
+
+    Its row is held: a log-out at the same moment waits, or has been first.
+    """
     query = select(LoginSession.id).where(
         LoginSession.id == session_id, LoginSession.user_id == user.id, *is_live(idle)
     )
-    if lock:
-        query = query.with_for_update(of=LoginSession)
-    return session.exec(query).first() is not None
+    return session.exec(query.with_for_update(of=LoginSession)).first() is not None
 
 
 def live_sessions(session: Session, user_id: UUID, idle: timedelta) -> Sequence[LoginSession]:
