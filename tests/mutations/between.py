@@ -28,7 +28,7 @@ MUTATIONS = {
         f"{PAIRS} an_account-log_in-reset",
     ),
     "log-out beside a change of address": Mutation(
-        f"{CORE}/sessions.py",
+        f"{CORE}/accounts/sessions.py",
         "    return session.exec(query.with_for_update(of=LoginSession)).first() is not None\n",
         "    return session.exec(query).first() is not None\n",
         f"{PAIRS} an_account-change_email-revoke",
