@@ -182,11 +182,14 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session
 def update(session: nox.Session) -> None:
-    """`copier update` from each release, and over some hundred edits of owners, each once."""
+    """`copier update` over owners' edits: a part, another one each day. `-- --whole` takes all."""
     install(session, "template", "client", "postgresql")
     session.install("-e", f"{CORE}[testing]")
+    whole = {"WHOLE": "1"} if "--whole" in session.posargs else {}
+    more = [argument for argument in session.posargs if argument != "--whole"]
     updates = [f"tests/{name}" for name in UPDATES]
-    session.run("pytest", "-q", "-n", "auto", *updates, *session.posargs, env=OWN_ENVIRONMENT)
+    tests = ("-q", "-n", "auto", *updates)
+    session.run("pytest", *tests, *more, env={**OWN_ENVIRONMENT, **whole})
 
 
 @nox.session

@@ -6,12 +6,12 @@ each release in turn.
 
 import json
 import shutil
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
 import pytest
 from rendering import REPOSITORY, git, run_copier
+from sampling import TODAY
 
 from matrix.asking import ask
 from matrix.edits_moved import moved_edits
@@ -21,7 +21,7 @@ from matrix.moves import MOVED
 from matrix.recording import FULL, record
 from matrix.runner import commit, run_case
 
-PARTS = 8 if FULL else 60
+PARTS = 8 if FULL else 200
 MISSING = """
 import json, pathlib
 from gatehouse.cli.moved_edits import missing_edits
@@ -48,11 +48,10 @@ def released(version: str) -> set[str]:
 
 def cases() -> list[Case]:
     """A part of the whole, another one each day; each release in its turn."""
-    day = datetime.now(UTC).toordinal()
     found = []
     for number, (path, kind) in enumerate(EDITS):
-        if number % PARTS == day % PARTS and (versions := having(path)):
-            found.append((path, kind, versions[(number // PARTS + day) % len(versions)]))
+        if number % PARTS == TODAY % PARTS and (versions := having(path)):
+            found.append((path, kind, versions[(number // PARTS + TODAY) % len(versions)]))
     return found
 
 
