@@ -9,7 +9,7 @@ import pytest
 from rendering import REPOSITORY, commit_all, git, render, run_copier
 from test_taking_over import write_manifest
 
-NEXT = "99.0.0"
+NEXT, LATER = "99.0.0", "99.1.0"
 SCRIPT = REPOSITORY / "template/gatehouse/check_update.py"
 ROOM = "gatehouse/src/gatehouse"
 # Old place, new place, and whether a stub stays at the old one.
@@ -123,6 +123,26 @@ def test_an_edit_comes_along_when_the_update_is_committed_already(service: Path)
     assert set(unmerged(service)) == {new(SMTP)}
 
 
+def test_an_edit_comes_along_when_a_later_update_is_committed_too(
+    moved: Path, service: Path
+) -> None:
+    """A test of the service asks for `carry` until it is there."""
+    edit(service, SMTP, start=MINE)
+    run_copier("update", "--defaults", cwd=service)
+    commit_all(service)
+    answers = service / ".copier-answers.yml"
+    later = answers.read_text().replace(f"_commit: {NEXT}", f"_commit: {LATER}")
+    git(moved, "tag", "--force", LATER, NEXT)
+    answers.write_text(later)
+    assert check(service, "carry").returncode == 0
+    assert (service / new(SMTP)).read_text().startswith(MINE)
+    commit_all(service)
+    (service / new(SMTP)).write_text(MINE + (service / new(SMTP)).read_text())
+    kept = (service / new(SMTP)).read_text()
+    assert check(service, "carry").returncode == 0  # what is there is left alone
+    assert (service / new(SMTP)).read_text() == kept
+
+
 @pytest.mark.parametrize("path", [TEXT, SMTP])
 def test_an_edit_where_we_changed_the_same_is_a_conflict_at_the_new_place(
     service: Path, path: str
@@ -136,6 +156,7 @@ def test_an_edit_where_we_changed_the_same_is_a_conflict_at_the_new_place(
     left, right = "<" * 7, ">" * 7
     assert f"{left} before updating\n{MINE}" in text
     assert f"{OURS}{right} after updating\n" in text
+    assert check(service, "carry").returncode == 3  # until it is settled
     assert unmerged(service) == {new(path): ["1", "2", "3"]}
     assert git(service, "show", f":2:{new(path)}") == mine
     assert git(service, "show", f":3:{new(path)}").endswith(OURS)
@@ -148,6 +169,7 @@ def test_several_edits_at_once_and_the_same_change_on_both_sides(service: Path) 
     edit(service, BOOK, end=MINE)
     assert check(service, "update").returncode == 3
     assert (service / new(PUBLIC)).read_text().count(OURS) == 1
+    assert (service / "gatehouse/dropped.txt").read_text() == f"{PUBLIC}\n"
     assert (service / new(TEXT)).read_text().startswith(MINE)
     assert set(unmerged(service)) == {new(BOOK)}
 
@@ -179,6 +201,7 @@ def test_an_owned_file_moves_with_its_entry_and_is_told(service: Path) -> None:
     assert owned == f"# Mine:\n{new(TEXT)}\n{new(SMTP)}\n"
     assert (service / new(TEXT)).read_text().startswith(MINE)
     assert (service / TEXT).read_text() == STUB
+    assert not (service / SMTP).exists()
     said = check(service, "pull-request", "--tests=passed")
     assert said.returncode == 3
     assert f"- `{TEXT}`" in said.stdout.partition("## Moved")[2]

@@ -7,13 +7,16 @@ service got of it then. Standard library and git alone.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from template_releases import ANSWERS, Trouble, clone, git, resolve, run_git, stored
 
 MOVED = Path("gatehouse/moved.txt")  # the release's
+MANIFEST = "gatehouse/manifest.sha256"
 OWNED = Path("gatehouse/owned.txt")  # the owner's: core files that updates leave alone
 DROPPED = Path("gatehouse/dropped.txt")  # the owner's: core files whose edit was given up
 INSIDE = "template"  # where the template's repository keeps what is rendered
@@ -73,43 +76,71 @@ def carry() -> int:
     if not moved:
         return 0
     now = Path(ANSWERS).read_text("utf-8")
-    service = before_update(stored(now, "_commit"))
-    if service is None:
+    commits = before_updates(stored(now, "_commit"))
+    if not commits:
         return 0
-    before = git("show", f"{service}:./{ANSWERS}")
+    before = git("show", f"{commits[0]}:./{ANSWERS}")
     dropped, left = entries(DROPPED), list(owned_moves(moved))
     with TemporaryDirectory() as folder:
         bare = Path(folder, "git")
         clone(stored(before, "_src_path"), bare)
-        commits = (resolve(bare, stored(text, "_commit")) for text in (before, now))
-        releases = Releases(bare, *commits, service)
+        found = (resolve(bare, stored(text, "_commit")) for text in (before, now))
+        last = Releases(bare, *found, commits[0])
         for old, new in moved.items():
             if old not in dropped and new not in dropped:
-                left += filter(None, [carry_one(releases, old, new)])
-            elif content(f"{service}:./{old}") is not None:
+                left += filter(None, [carry_one(when_moved(last, commits, old, new), old, new)])
+            elif content(f"{commits[0]}:./{old}") is not None:
                 print(f"Dropped: your edit of {old} is not taken along, as {DROPPED} says.")
-                settle(releases, old)
+                settle(last, old)
     for line in left:
         print(line)
     return 3 if left else 0
 
 
-def before_update(release: str) -> str | None:
-    """The commit that the update to a release was made on: HEAD, or one before it if the update
-    is committed already; none if the history holds no other release."""
+def before_updates(release: str) -> list[str]:
+    """The commits that updates were made on, the newest first. The first is the one before the
+    update to that release: HEAD, or one before it if that update is committed already."""
     listed = git("log", "--first-parent", "--format=%H", "--", ANSWERS).split()
+    found = []
     for commit in ("HEAD", *(f"{one}^" for one in listed)):
         text = content(f"{commit}:./{ANSWERS}")
-        if text is not None and stored(text.decode(), "_commit") != release:
-            return commit
-    return None
+        if text is not None and (found or stored(text.decode(), "_commit") != release):
+            found.append(commit)
+    return found
+
+
+def when_moved(last: Releases, commits: list[str], old: str, new: str) -> Releases:
+    """The update that took an edit away, where an earlier one did and it is missing still."""
+    path = Path(new)
+    if old in delivered(commits[0]) or not path.is_file():
+        return last
+    if path.read_bytes() != last.file(last.now, new):
+        return last
+    commit = next((one for one in commits[1:] if old in delivered(one)), None)
+    mine = content(f"{commit}:./{old}") if commit else None
+    if not commit or (mine and sha256(mine).hexdigest() == delivered(commit)[old]):
+        return last
+    release = stored(git("show", f"{commit}:./{ANSWERS}"), "_commit")
+    return replace(last, before=resolve(last.bare, release), service=commit)
+
+
+@cache
+def delivered(commit: str) -> dict[str, str]:
+    """The digests of the core's files in the release that a commit of the service has."""
+    text = (content(f"{commit}:./{MANIFEST}") or b"").decode()
+    rows = (line.partition("  ") for line in text.splitlines())
+    return {f"gatehouse/{name}": digest for digest, _, name in rows}
 
 
 def carry_one(releases: Releases, old: str, new: str) -> str:
     """Take one edit along; what is left to do, if anything."""
     base, mine = releases.file(releases.before, old), content(f"{releases.service}:./{old}")
-    if base is None or mine == base:
-        return ""  # moved before this service's release, or not edited
+    if base is None:
+        return ""  # moved before this service's release
+    if mine == base:
+        if Path(old).is_file() and Path(old).read_bytes() == base:
+            settle(releases, old)  # owned, but not edited: left out of the update
+        return ""
     theirs = releases.file(releases.now, new)
     if theirs is None:
         return f"Conflict: {old} is said to be at {new} now, and is not. Your edit is in Git."
@@ -121,14 +152,18 @@ def carry_one(releases: Releases, old: str, new: str) -> str:
     if here not in (theirs, merged, None):
         return f"Conflict: {new} was there before. Bring your edit of {old} over by hand."
     settle(releases, old)
-    if here == merged != theirs:
+    if here == merged != theirs and not clashes:
         return ""  # carried before
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(merged)
     if clashes:
         put_stages(new, base, mine, theirs)
         return f"Conflict: your edit of {old} meets changes in {new}, where that file is now."
-    print(f"Carried: your edit of {old} is in {new} now.")
+    if merged == theirs:
+        note(old)  # nobody is to miss it
+        print(f"The release has your edit of {old} itself, in {new}.")
+    else:
+        print(f"Carried: your edit of {old} is in {new} now.")
     return ""
 
 
@@ -198,9 +233,14 @@ def drop(path: str) -> int:
         if theirs is not None:
             Path(new).write_bytes(theirs)
             git("reset", "--quiet", "HEAD", "--", new)
+    note(old)
+    print(f"{DROPPED} says that your edit of {old} is given up. Commit it.")
+    return 0
+
+
+def note(old: str) -> None:
+    """Write into `dropped.txt` that nobody is to look for this edit."""
     if old not in entries(DROPPED):
         kept = DROPPED.read_text("utf-8") if DROPPED.is_file() else ""
         kept += "\n" if kept and not kept.endswith("\n") else ""
         DROPPED.write_text(f"{kept}{old}\n", "utf-8")
-    print(f"{DROPPED} says that your edit of {old} is given up. Commit it.")
-    return 0

@@ -1,5 +1,6 @@
 """An edit of a core file that a release has moved is at the new place, or a test says so."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gatehouse.cli.moved_edits import CannotLook, missing_edits
+from gatehouse.cli.moved_edits import CannotLook, missing_edits, without_hook
 from gatehouse.core_files import CORE
 
 OLD, NEW, OTHER = "gatehouse/one.py", "gatehouse/room/one.py", "gatehouse/two.py"
@@ -52,7 +53,13 @@ def git(tmp_path: Path) -> Git:
     def call(*arguments: str) -> None:
         me = ("-c", "user.name=test", "-c", "user.email=test@example.com")
         command = (shutil.which("git") or "git", *me, *arguments)
-        subprocess.run(command, cwd=tmp_path / "repository", check=True, capture_output=True)
+        subprocess.run(
+            command,
+            cwd=tmp_path / "repository",
+            env=without_hook(os.environ),  # yours may be one of git's
+            check=True,
+            capture_output=True,
+        )
 
     return call
 
@@ -159,4 +166,94 @@ def test_without_history_nobody_can_tell(
         missing_edits(plain / "gatehouse")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(CannotLook, match="not installed"):
+        missing_edits(service / "gatehouse")
+
+
+@needs_git
+@pytest.mark.thorough
+@pytest.mark.parametrize("committed", [False, True])
+def test_an_edit_whose_old_file_still_lies_there_is_told(
+    service: Path, git: Git, committed: bool
+) -> None:
+    """As one of `owned.txt` after an update by a release that knew no moves."""
+    (service / OLD).write_text("mine\n")
+    commit(git)
+    move(service)
+    (service / OLD).write_text("mine\n")
+    if committed:
+        commit(git)
+    assert missing_edits(service / "gatehouse") == [LOST]
+
+
+@needs_git
+@pytest.mark.thorough
+def test_an_edit_that_was_taken_back_before_the_update_is_none(service: Path, git: Git) -> None:
+    (service / OLD).write_text("mine\n")
+    commit(git)
+    (service / OLD).unlink()
+    commit(git)
+    (service / OLD).write_text("ours\n")
+    commit(git)
+    move(service)
+    commit(git)
+    assert missing_edits(service / "gatehouse") == []
+
+
+@needs_git
+@pytest.mark.thorough
+def test_other_line_ends_are_no_edit_and_hide_none(service: Path, git: Git) -> None:
+    deliver(service, {OLD: "ours\n", OTHER: "two\n", "gatehouse/three.py": "three\n"})
+    (service / OLD).write_text("mine\n")
+    (service / "gatehouse/three.py").write_bytes(b"three\r\n")
+    commit(git)
+    files = {NEW: "ours\n", OTHER: "two\n", "gatehouse/room/three.py": "three\n"}
+    deliver(service, files, f"{OLD} {NEW}\ngatehouse/three.py gatehouse/room/three.py\n")
+    (service / NEW).write_bytes(b"ours\r\n")
+    assert missing_edits(service / "gatehouse") == [LOST]
+
+
+@needs_git
+@pytest.mark.thorough
+def test_a_service_that_has_left_the_template_is_asked_for_nothing(service: Path, git: Git) -> None:
+    (service / OLD).write_text("mine\n")
+    commit(git)
+    move(service)
+    (service / "gatehouse/manifest.sha256").unlink()
+    commit(git)
+    assert missing_edits(service / "gatehouse") == []
+
+
+@needs_git
+@pytest.mark.thorough
+def test_one_of_gits_hooks_looks_at_the_service_too(
+    service: Path, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (service / OLD).write_text("mine\n")
+    commit(git)
+    move(service)
+    commit(git)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "repository/.git"))
+    assert missing_edits(service / "gatehouse") == [LOST]
+
+
+@needs_git
+@pytest.mark.thorough
+def test_what_git_does_not_have_at_hand_nobody_can_tell(
+    service: Path, git: Git, tmp_path: Path
+) -> None:
+    """As in a partial clone whose origin does not answer."""
+    (service / OLD).write_text("mine\n")
+    commit(git)
+    move(service)
+    commit(git)
+    name = ("rev-parse", f"HEAD^:service/{OLD}")
+    blob = subprocess.run(
+        (shutil.which("git") or "git", *name),
+        cwd=service,
+        env=without_hook(os.environ),
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    (tmp_path / f"repository/.git/objects/{blob[:2]}/{blob[2:]}").unlink()
+    with pytest.raises(CannotLook, match="partial"):
         missing_edits(service / "gatehouse")

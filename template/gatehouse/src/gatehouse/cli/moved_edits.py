@@ -5,13 +5,16 @@ commit before that update still has the file, and the manifest of its release be
 alone can tell what was edited. `check_update.py carry` takes the edits along.
 """
 
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from pathlib import Path
 
 MANIFEST = "gatehouse/manifest.sha256"
+_OF_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
 
 
 class CannotLook(Exception):
@@ -20,21 +23,25 @@ class CannotLook(Exception):
 
 def missing_edits(core: Path) -> list[str]:
     """A sentence for each edit that did not come along. Raises `CannotLook`."""
-    moved = {
-        old: new for old, new in _pairs(core / "moved.txt") if not (core.parent / old).exists()
-    }
+    if not (core / "manifest.sha256").is_file():
+        return []  # the service has left the template
+    here = _digests((core / "manifest.sha256").read_text("utf-8"))
+    moved = {old: new for old, new in _pairs(core / "moved.txt") if old not in here}
     if not moved:
         return []
     history = _History(core.parent)
-    here = _digests((core / "manifest.sha256").read_text("utf-8"))
     given_up = {line for pair in _lines(core / "dropped.txt") for line in pair}
-    found = []
-    for commit in history.before_moves(moved):
-        for old, new in moved.items():
+    found, seen = [], set[str]()
+    for commit, left in history.before_moves(moved.keys(), here):
+        seen |= left
+        for old in sorted(left):
+            new = moved[old]
             path = core.parent / new
-            is_ours = path.is_file() and sha256(path.read_bytes()).hexdigest() == here.get(new)
+            is_ours = path.is_file() and _is(path.read_bytes(), here.get(new))
             if is_ours and not {old, new} & given_up and (why := history.differs(commit, old)):
                 found.append(f"{old} {why}, and {new}, where that file is now, is as delivered")
+    if not found and seen < moved.keys() and history.is_shallow():
+        raise CannotLook("this clone is shallow; fetch its history: git fetch --unshallow")
     return list(dict.fromkeys(found))
 
 
@@ -49,44 +56,70 @@ class _History:
         if not self._asked("rev-parse", "--verify", "HEAD"):
             raise CannotLook("the service lies in no git repository with a commit")
 
-    def before_moves(self, moved: dict[str, str]) -> Iterator[str]:
-        """The commits that an update which moved these was made on: the newest first."""
-        if self._asked("ls-tree", "--name-only", "HEAD", "--", *moved):
-            yield "HEAD"  # the update is not committed yet
-            return
-        gone = ("log", "--first-parent", "-m", "--diff-filter=D", "--no-renames")
-        listed = (*gone, "--format=commit %H", "--name-only", "--relative", "--", *moved)
-        text = (self._asked(*listed) or b"").decode()
-        commits = [line.split()[1] for line in text.splitlines() if line.startswith("commit ")]
-        if not commits and self._asked("rev-parse", "--is-shallow-repository") == b"true\n":
-            raise CannotLook("this clone is shallow; fetch its history: git fetch --unshallow")
-        yield from (f"{commit}^" for commit in commits)
+    def before_moves(
+        self, moved: AbstractSet[str], here: Mapping[str, str]
+    ) -> Iterator[tuple[str, AbstractSet[str]]]:
+        """The commits that an update was made on which moved some of these, and which it moved.
+
+        The manifest says so, and not the old path: a file may still lie there, such as one of
+        `owned.txt`, and an owner may have deleted it long before.
+        """
+        if left := moved & self._manifest("HEAD").keys() - here.keys():
+            yield "HEAD", left  # the update is not committed yet
+        changed = ("log", "--first-parent", "--format=commit %H", "--", MANIFEST)
+        for line in (self._asked(*changed) or b"").decode().splitlines():
+            name, _, commit = line.partition(" ")
+            if name != "commit" or not (after := self._manifest(commit)):
+                continue
+            if left := moved & self._manifest(f"{commit}^").keys() - after.keys():
+                yield f"{commit}^", left
+
+    def is_shallow(self) -> bool:
+        return self._asked("rev-parse", "--is-shallow-repository") == b"true\n"
 
     def differs(self, commit: str, path: str) -> str:
         """What the owner had done to a core file: nothing, if it was as its release had it."""
-        delivered = self._manifest(commit).get(path)
-        if delivered is None:
-            return ""
-        content = self._asked("cat-file", "blob", f"{commit}:./{path}")
+        content = self._content(commit, path)
         if content is None:
             return "was deleted"
-        return "" if sha256(content).hexdigest() == delivered else "was edited"
+        return "" if _is(content, self._manifest(commit)[path]) else "was edited"
 
     def _manifest(self, commit: str) -> dict[str, str]:
         if commit not in self._manifests:
-            text = self._asked("cat-file", "blob", f"{commit}:./{MANIFEST}") or b""
-            self._manifests[commit] = _digests(text.decode())
+            self._manifests[commit] = _digests((self._content(commit, MANIFEST) or b"").decode())
         return self._manifests[commit]
+
+    def _content(self, commit: str, path: str) -> bytes | None:
+        """A file of a commit; none if it is not there. Raises `CannotLook`."""
+        content = self._asked("cat-file", "blob", f"{commit}:./{path}")
+        if content is None and self._asked("ls-tree", commit, "--", path):
+            raise CannotLook(f"git cannot read {path} of {commit}, as in a partial clone")
+        return content
 
     def _asked(self, *arguments: str) -> bytes | None:
         """What git answers; none if it refuses."""
-        done = subprocess.run(  # noqa: S603 - fixed words, and paths of `moved.txt`
-            ("git", *arguments),  # noqa: S607 - the git that the owner works with
-            cwd=self._service,
-            capture_output=True,
-            timeout=60,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - fixed words, and paths of `moved.txt`
+                ("git", *arguments),  # noqa: S607 - the git that the owner works with
+                cwd=self._service,
+                env=without_hook(os.environ),
+                capture_output=True,
+                timeout=60,
+            )
+        except subprocess.TimeoutExpired:
+            raise CannotLook("git gave no answer within 60 seconds") from None
         return None if done.returncode else done.stdout
+
+
+def without_hook(variables: Mapping[str, str]) -> dict[str, str]:
+    """Git tells its hooks of a repository in these; asked from one, it would look only there."""
+    return {name: value for name, value in variables.items() if name not in _OF_HOOKS}
+
+
+def _is(content: bytes, digest: str | None) -> bool:
+    """Line ends are git's to choose, by its settings, and are no edit."""
+    both = (content, content.replace(b"\r\n", b"\n"))
+    return any(sha256(one).hexdigest() == digest for one in both)
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
