@@ -84,8 +84,8 @@ def carry() -> int:
     with TemporaryDirectory() as folder:
         bare = Path(folder, "git")
         clone(stored(before, "_src_path"), bare)
-        found = (resolve(bare, stored(text, "_commit")) for text in (before, now))
-        last = Releases(bare, *found, commits[0])
+        had, has = (resolve(bare, stored(text, "_commit")) for text in (before, now))
+        last = Releases(bare, had, has, commits[0])
         for old, new in moved.items():
             if old not in dropped and new not in dropped:
                 left += filter(None, [carry_one(when_moved(last, commits, old, new), old, new)])
@@ -101,7 +101,7 @@ def before_updates(release: str) -> list[str]:
     """The commits that updates were made on, the newest first. The first is the one before the
     update to that release: HEAD, or one before it if that update is committed already."""
     listed = git("log", "--first-parent", "--format=%H", "--", ANSWERS).split()
-    found = []
+    found: list[str] = []
     for commit in ("HEAD", *(f"{one}^" for one in listed)):
         text = content(f"{commit}:./{ANSWERS}")
         if text is not None and (found or stored(text.decode(), "_commit") != release):
