@@ -22,9 +22,8 @@ def forgot(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     """The mail with the link that sets a new password, where there is an account to set it for."""
     if is_superseded(session, errand):
         return None
-    at_first = (
-        errand.stamp is None
-    )  # not by the count of tries: one may have failed before it wrote
+    # Not by the count of tries: one may have failed before it wrote.
+    at_first = errand.stamp is None
     user = lock_account_of(session, errand)
     if at_first:
         user_id = user.id if user else None
