@@ -5,7 +5,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import cache
 from io import StringIO
 from itertools import count
@@ -22,9 +22,11 @@ from gatehouse.hashing import passwords
 from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
+from gatehouse.store.database import CommittedRefusal
 from gatehouse.testing import empty
 from httpx2 import Response
 from sample_app import create_app
+from sqlmodel import Session
 from starlette.testclient import TestClient
 
 from model.expected import MOST_FAILURES
@@ -123,14 +125,20 @@ class World:
 
     @contextmanager
     def _dying(self) -> Iterator[None]:
-        def die(_: dict[Any, Any]) -> None:
+        database, write = self.core.database, self.core.database.write
+
+        @contextmanager
+        def die() -> Iterator[Session]:
+            with suppress(CommittedRefusal), write() as session:
+                try:
+                    yield session
+                finally:
+                    session.info.clear()  # nobody hears of it
             raise RuntimeError("the process dies between a commit and all that follows it")
 
-        tell, self.core.database.committed = self.core.database.committed, die
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(database, "write", die)
             yield
-        finally:
-            self.core.database.committed = tell
         self.restart()
 
     def restart(self) -> None:

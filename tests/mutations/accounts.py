@@ -22,26 +22,28 @@ MUTATIONS = {
         "gatehouse/tests/test_refresh.py inside",
     ),
     "decoy hash": Mutation(
-        f"{CORE}/accounts/proving.py",
+        f"{CORE}/accounts/logins.py",
         (
             "checked = await core.passwords.verify(password, stored, count, "
-            "client=origin.network)\n    if found"
+            "client=origin.network)\n"
+            "        return"
         ),
         (
             "checked = await core.passwords.verify(password, stored, count, "
-            "client=origin.network) if stored else None\n    if found"
+            "client=origin.network) if stored else None\n"
+            "        return"
         ),
         "gatehouse/tests/test_login.py looks",
     ),
     "count before the hash": Mutation(
-        f"{CORE}/accounts/proving.py",
-        "core.passwords.verify(password, stored, count, client=origin.network)\n    if found",
-        "core.passwords.verify(password, stored, client=origin.network)\n    if found",
+        f"{CORE}/accounts/logins.py",
+        "core.passwords.verify(password, stored, count, client=origin.network)",
+        "core.passwords.verify(password, stored, client=origin.network)",
         "gatehouse/tests/test_between.py counted",
     ),
     "a hundred failures in a row": Mutation(
         f"{CORE}/accounts/users.py",
-        "and (user.failed_logins < MOST_FAILURES or known)",
+        "        or_(col(User.failed_logins) < MOST_FAILURES, earlier.correlate(User).exists()),\n",
         "",
         "gatehouse/tests/test_between.py hundred",
     ),
@@ -53,7 +55,7 @@ MUTATIONS = {
     ),
     "what a reset makes void": Mutation(
         f"{CORE}/accounts/recovery.py",
-        "    set_password(session, user, password_hash)\n",
+        '    set_password(session, user, password_hash, "password_reset", origin.by(user.id))\n',
         "    user.password_hash, user.failed_logins = password_hash, 0\n",
         "gatehouse/tests/test_recovery.py reset_sets",
     ),
@@ -74,7 +76,7 @@ MUTATIONS = {
     ),
     "mails of one network": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "            (MAIL, _key(MAIL, kind, key, network)),\n",
+        "            _window(MAIL, kind, key, network),\n",
         "",
         "gatehouse/tests/test_between.py stranger",
     ),
@@ -96,11 +98,8 @@ MUTATIONS = {
     ),
     "activity of a login under way": Mutation(
         f"{CORE}/accounts/users.py",
-        (
-            "    if not _can_log_in(user, _is_known(session, user.id, network), "
-            "proved.verified):\n        return None\n"
-        ),
-        "",
+        "        _can_log_in(proved.verified, network),\n        share",
+        "        share",
         "gatehouse/tests/test_login.py disabled",
     ),
     "session that acts": Mutation(
@@ -110,18 +109,15 @@ MUTATIONS = {
         "gatehouse/tests/test_between.py ended",
     ),
     "scopes of the row that is held": Mutation(
-        f"{CORE}/routes/grants.py",
-        (
-            "scopes = frozenset(core.roles.get(user.role, ()))\n        if asked is not None and "
-            "not (scopes := scopes & asked):\n            return None"
-        ),
-        "scopes = frozenset(core.roles.get(user.role, ())) if asked is None else asked",
+        f"{CORE}/accounts/logins.py",
+        "            scopes &= asked\n        if user is None",
+        "            scopes = asked\n        if user is None",
         "gatehouse/tests/test_login.py widens",
     ),
     "stamp of a change of address that waits": Mutation(
-        f"{CORE}/accounts/recovery.py",
-        " or user.stamp != errand.stamp",
-        "",
+        f"{CORE}/accounts/users.py",
+        "    return user if job.stamp == user.stamp else None\n",
+        "    return user\n",
         "gatehouse/tests/test_between.py after_a_reset",
     ),
     "rise of the stamp": Mutation(
@@ -138,15 +134,15 @@ MUTATIONS = {
     ),
     "exception of the session that asks": Mutation(
         f"{CORE}/routes/accounts.py",
-        "keep=caller.session_id)",
+        "keep=kept)",
         "keep=None)",
         "gatehouse/tests/test_between.py notice",
     ),
     "one own role": Mutation(
         f"{CORE}/accounts/users.py",
         (
-            "    if role is not None and role != user.role and user.id == caller.id:\n        "
-            'raise NotAllowed("Nobody changes their own role.")\n'
+            "    elif role is not None and role != user.role and user.id == caller.id:\n"
+            '        reason = "Nobody changes their own role."\n'
         ),
         "",
         "gatehouse/tests/test_between.py holds",
@@ -164,19 +160,19 @@ MUTATIONS = {
         "gatehouse/tests/test_between.py fewer",
     ),
     "record of a refusal": Mutation(
-        f"{CORE}/routes/administration.py",
-        '            record(session, "role_refused", origin, user_id=user_id)\n',
-        "            pass\n",
+        f"{CORE}/accounts/users.py",
+        '        record(session, "role_refused", origin, user_id=user_id)\n',
+        "",
         "gatehouse/tests/test_between.py holds",
     ),
     "actor of an event": Mutation(
-        f"{CORE}/accounts/audit.py",
+        f"{CORE}/throttling/origin.py",
         "        return replace(self, actor=str(user_id), actor_session_id=session_id)",
         "        return self",
         "gatehouse/tests/test_between.py holds",
     ),
     "actor of a command": Mutation(
-        f"{CORE}/accounts/audit.py",
+        f"{CORE}/throttling/origin.py",
         'request_id="", actor="command")',
         'request_id="")',
         "gatehouse/tests/test_between.py command",
@@ -188,24 +184,21 @@ MUTATIONS = {
         "gatehouse/tests/test_between.py counted",
     ),
     "failure on the account": Mutation(
-        f"{CORE}/accounts/proving.py",
-        "        users.note_failure(session, key)\n",
+        f"{CORE}/accounts/users.py",
+        "    session.execute(counted.values(failed_logins=col(User.failed_logins) + 1))\n",
         "",
         "gatehouse/tests/test_between.py counted",
     ),
     "trace of a failure": Mutation(
-        f"{CORE}/accounts/proving.py",
-        (
-            '        record(session, "login_failed", origin, user_id=found.user_id if found else '
-            "None)\n"
-        ),
+        f"{CORE}/accounts/users.py",
+        '    record(session, "login_failed", origin, user_id=user_id)\n',
         "",
         "gatehouse/tests/test_between.py before",
     ),
     "password of a registration's link": Mutation(
         f"{CORE}/accounts/proving.py",
-        "    if checked is None:\n        await run_in_threadpool(_note_wrong",
-        "    if False:\n        await run_in_threadpool(_note_wrong",
+        "    if checked is None:\n        await in_thread(_note_wrong",
+        "    if False:\n        await in_thread(_note_wrong",
         "gatehouse/tests/test_between.py link_asks",
     ),
     "ten wrong passwords of a link": Mutation(
@@ -228,8 +221,8 @@ MUTATIONS = {
     ),
     "takeover by a registration": Mutation(
         f"{CORE}/accounts/registration.py",
-        "    set_password(session, user, pending.password_hash)\n    record",
-        "    record",
+        '    set_password(session, user, pending.password_hash, "password_reset", acting)\n',
+        "",
         "gatehouse/tests/test_between.py a_registration",
     ),
     "everyone out": Mutation(
@@ -263,9 +256,9 @@ MUTATIONS = {
         "gatehouse/tests/test_revocation.py older_event",
     ),
     "trace of a refused refresh": Mutation(
-        f"{CORE}/routes/grants.py",
-        '            "refresh_refused",\n',
-        '            "refresh",\n',
+        f"{CORE}/accounts/refresh.py",
+        '"refresh_refused"',
+        '"refresh"',
         "gatehouse/tests/test_refresh.py never",
     ),
     "limit before the body": Mutation(
@@ -276,14 +269,14 @@ MUTATIONS = {
     ),
     "login with an address that nobody proved": Mutation(
         f"{CORE}/accounts/users.py",
-        "        and not (verified and user.email_verified_at is None)\n",
-        "",
+        "col(User.email_verified_at).is_not(None) if verified else true()",
+        "true()",
         "gatehouse/tests/test_login.py failed_login",
     ),
     "login of a disabled account": Mutation(
         f"{CORE}/accounts/users.py",
-        "        user.is_active\n        and not (verified",
-        "        not (verified",
+        "        col(User.is_active),\n        col(User.email_verified_at)",
+        "        col(User.email_verified_at)",
         "gatehouse/tests/test_login.py failed_login",
     ),
     "network that an account is known from": Mutation(
@@ -294,7 +287,7 @@ MUTATIONS = {
     ),
     "account that a network is known by": Mutation(
         f"{CORE}/accounts/users.py",
-        "        AuditEvent.user_id == user_id, AuditEvent.event",
+        "        AuditEvent.user_id == User.id, AuditEvent.event",
         "        AuditEvent.event",
         "gatehouse/tests/test_throttled_logins.py hundred",
     ),
@@ -317,9 +310,9 @@ MUTATIONS = {
         "gatehouse/tests/test_between.py better_hash",
     ),
     "failures that a right password forgives": Mutation(
-        f"{CORE}/accounts/users.py",
-        "    before, user.failed_logins = user.failed_logins, 0\n",
-        "    before = user.failed_logins\n",
+        f"{CORE}/accounts/logins.py",
+        "    user.failed_logins = 0\n",
+        "",
         "gatehouse/tests/test_throttled_logins.py forgives",
     ),
     "failures that a reset forgives": Mutation(
@@ -348,8 +341,8 @@ MUTATIONS = {
     ),
     "what disabling makes void": Mutation(
         f"{CORE}/accounts/users.py",
-        "    user.is_active = False\n    return _void(session, user)\n",
-        "    user.is_active = False\n    session.add(user)\n    return 0\n",
+        "    ended = _void(session, user)\n",
+        "    session.add(user)\n    ended = 0\n",
         "gatehouse/tests/test_administration.py disabled",
     ),
     "what enabling makes void": Mutation(
@@ -427,8 +420,8 @@ MUTATIONS = {
     ),
     "last administrator, deleted": Mutation(
         f"{CORE}/accounts/users.py",
-        "    require_another_administrator(session, user)\n    end_account",
-        "    end_account",
+        "    require_another_administrator(session, user)\n    user_id = user.id",
+        "    user_id = user.id",
         "gatehouse/tests/test_recovery.py last",
     ),
     "administrators who are disabled": Mutation(
@@ -513,8 +506,8 @@ MUTATIONS = {
     ),
     "disabled account that is mailed a link": Mutation(
         f"{CORE}/accounts/recovery.py",
-        "    if user is None or not user.is_active or not bind(errand, user):\n",
-        "    if user is None or not bind(errand, user):\n",
+        "    if user is None or not user.is_active:\n        return None\n    # To the",
+        "    if user is None:\n        return None\n    # To the",
         "gatehouse/tests/test_recovery.py only_an_active",
     ),
     "link to the address as it is kept": Mutation(
@@ -525,28 +518,25 @@ MUTATIONS = {
     ),
     "trace of a forgotten password": Mutation(
         f"{CORE}/accounts/recovery.py",
-        (
-            '        record(session, "password_reset_requested", origin_of(errand), '
-            "user_id=user_id)\n"
-        ),
+        '        record(session, "password_reset_requested", source_of(errand), user_id=user_id)\n',
         "",
         "gatehouse/tests/test_outbox.py event",
     ),
     "trace of a reset": Mutation(
         f"{CORE}/accounts/recovery.py",
-        '    record(session, "password_reset", origin.by(user.id), user_id=user.id)\n',
-        "",
+        '"password_reset", origin.by(user.id))',
+        '"login", origin.by(user.id))',
         "gatehouse/tests/test_recovery.py reset_sets",
     ),
     "notice of a reset": Mutation(
-        f"{CORE}/accounts/recovery.py",
-        '    tell(session, "password_changed", user, origin)\n',
+        f"{CORE}/accounts/users.py",
+        '    notify(session, "password_changed", user, origin)\n',
         "",
         "gatehouse/tests/test_recovery.py reset_sets",
     ),
     "notice of a change of address that is asked for": Mutation(
         f"{CORE}/accounts/recovery.py",
-        '    tell(session, "address_change_requested", user, origin)\n',
+        '    notify(session, "address_change_requested", user, origin)\n',
         "",
         "gatehouse/tests/test_recovery.py proved",
     ),
@@ -563,20 +553,20 @@ MUTATIONS = {
         "gatehouse/tests/test_recovery.py taken",
     ),
     "notice to the old address": Mutation(
-        f"{CORE}/accounts/registration.py",
+        f"{CORE}/accounts/users.py",
         (
-            '        tell(session, "address_changed", user, origin)\n'
-            "        set_email(session, user, redeemed.email)\n"
+            '    notify(session, "address_changed", user, origin)\n'
+            "    user.email, user.email_key = normalise(email)\n"
         ),
         (
-            "        set_email(session, user, redeemed.email)\n"
-            '        tell(session, "address_changed", user, origin)\n'
+            "    user.email, user.email_key = normalise(email)\n"
+            '    notify(session, "address_changed", user, origin)\n'
         ),
         "gatehouse/tests/test_recovery.py told",
     ),
     "trace of a new address": Mutation(
-        f"{CORE}/accounts/registration.py",
-        '        record(session, "email_changed", origin.by(user.id), user_id=user.id)\n',
+        f"{CORE}/accounts/users.py",
+        '    record(session, "email_changed", origin, user_id=user.id)\n',
         "",
         "gatehouse/tests/test_recovery.py proved",
     ),
@@ -745,64 +735,66 @@ MUTATIONS = {
         "gatehouse/tests/test_registration.py event",
     ),
     "notice of an account that is taken over": Mutation(
-        f"{CORE}/accounts/registration.py",
-        '    tell(session, "password_changed", user, origin)\n',
+        f"{CORE}/accounts/users.py",
+        '    notify(session, "password_changed", user, origin)\n',
         "",
         "gatehouse/tests/test_between.py takes_over",
     ),
     "trace of an account that is taken over": Mutation(
         f"{CORE}/accounts/registration.py",
-        '    record(session, "password_reset", origin.by(user.id), user_id=user.id)\n',
-        "",
+        '"password_reset", acting)',
+        '"login", acting)',
         "gatehouse/tests/test_between.py takes_over",
     ),
     "proof behind a change of password": Mutation(
         f"{CORE}/routes/accounts.py",
         (
-            "            locked = lock_confirmed(core, session, proved, caller, origin.network)\n"
-            "            users.set_password"
+            "            locked = lock_confirmed(core, session, proved, caller, "
+            "origin.network)\n"
+            "            kept"
         ),
         (
             "            locked = users.lock_user(session, proved.user_id)\n"
             "            assert locked\n"
-            "            users.set_password"
+            "            kept"
         ),
         "gatehouse/tests/test_between.py under_way",
     ),
     "proof behind a deletion": Mutation(
         f"{CORE}/routes/accounts.py",
         (
-            "            locked = lock_confirmed(core, session, proved, caller, origin.network)\n"
-            "            core.hooks"
+            "            locked = lock_confirmed(core, session, proved, caller, "
+            "origin.network)\n"
+            "            users.delete"
         ),
         (
             "            locked = users.lock_user(session, proved.user_id)\n"
             "            assert locked\n"
-            "            core.hooks"
+            "            users.delete"
         ),
         "gatehouse/tests/test_between.py under_way",
     ),
     "trace of a new password": Mutation(
         f"{CORE}/routes/accounts.py",
-        '                "password_changed",\n                origin,\n                user_id',
-        '                "login",\n                origin,\n                user_id',
+        '"password_changed", origin, keep',
+        '"login", origin, keep',
         "gatehouse/tests/test_recovery.py a_new",
     ),
     "notice of a new password": Mutation(
-        f"{CORE}/routes/accounts.py",
-        '            tell(session, "password_changed", locked, origin)\n',
+        f"{CORE}/accounts/users.py",
+        '    notify(session, "password_changed", user, origin)\n',
         "",
         "gatehouse/tests/test_recovery.py a_new",
     ),
     "trace of a deletion": Mutation(
-        f"{CORE}/routes/accounts.py",
-        '            record(session, "account_deleted", origin, user_id=proved.user_id)\n',
+        f"{CORE}/accounts/users.py",
+        '    record(session, "account_deleted", origin, user_id=user_id)\n',
         "",
         "gatehouse/tests/test_recovery.py deleted",
     ),
     "what a service does at a deletion": Mutation(
-        f"{CORE}/routes/accounts.py",
-        "            core.hooks.on_deleted(session, locked)\n",
+        f"{CORE}/accounts/users.py",
+        "    hooks.on_deleted(session, user)\n",
         "",
         "gatehouse/tests/test_hooks.py service",
     ),
@@ -831,27 +823,27 @@ MUTATIONS = {
         "gatehouse/tests/test_administration.py offered",
     ),
     "trace of a new role": Mutation(
-        f"{CORE}/routes/administration.py",
-        '                record(session, "role_changed", origin, user_id=user.id)\n',
+        f"{CORE}/accounts/users.py",
+        '    record(session, "role_changed", origin, user_id=user.id)\n',
         "",
         "gatehouse/tests/test_administration.py loses",
     ),
     "trace of a disabled account": Mutation(
-        f"{CORE}/routes/administration.py",
-        "                record(session, done, origin, user_id=user.id)\n",
+        f"{CORE}/accounts/users.py",
+        '    record(session, "user_disabled", origin, user_id=user.id)\n',
         "",
         "gatehouse/tests/test_administration.py disabled",
     ),
     "trace of who is logged out by another": Mutation(
-        f"{CORE}/routes/administration.py",
-        '        record(session, "sessions_ended", origin, user_id=user.id)\n',
+        f"{CORE}/accounts/sessions.py",
+        '    record(session, "sessions_ended", origin, user_id=user.id)\n',
         "",
         "gatehouse/tests/test_administration.py everywhere",
     ),
     "sessions of the account alone": Mutation(
-        f"{CORE}/routes/administration.py",
-        "end_sessions(session, col(LoginSession.user_id) == user.id)",
-        "end_sessions(session)",
+        f"{CORE}/accounts/sessions.py",
+        "    which = [col(LoginSession.user_id) == user.id]\n",
+        "    which = [col(LoginSession.user_id).is_not(None)]\n",
         "gatehouse/tests/test_administration.py everywhere",
     ),
     "truth in JSON": Mutation(
@@ -873,20 +865,20 @@ MUTATIONS = {
         "gatehouse/tests/test_administration.py page",
     ),
     "trace of a disabling by a command": Mutation(
-        f"{CORE}/cli/administering.py",
-        '        record(session, "user_disabled", COMMAND, user_id=user.id)\n',
+        f"{CORE}/accounts/users.py",
+        '    record(session, "user_disabled", origin, user_id=user.id)\n',
         "",
         "gatehouse/tests/test_commands.py enabled",
     ),
     "trace of an enabling by a command": Mutation(
-        f"{CORE}/cli/administering.py",
-        '        record(session, "user_enabled", COMMAND, user_id=user.id)\n',
+        f"{CORE}/accounts/users.py",
+        '    record(session, "user_enabled", origin, user_id=user.id)\n',
         "",
         "gatehouse/tests/test_commands.py enabled",
     ),
     "trace of an account made by a command": Mutation(
-        f"{CORE}/cli/accounting.py",
-        '            record(session, "user_created", COMMAND, user_id=user.id)\n',
+        f"{CORE}/accounts/users.py",
+        '    record(session, "user_created", origin, user_id=user.id)\n',
         "",
         "gatehouse/tests/test_commands.py input",
     ),
@@ -927,8 +919,8 @@ MUTATIONS = {
         "gatehouse/tests/test_importing.py ending",
     ),
     "trace of each imported account": Mutation(
-        f"{CORE}/cli/importing.py",
-        "        session.execute(insert(AuditEvent), events)\n",
+        f"{CORE}/accounts/audit.py",
+        "    session.execute(insert(AuditEvent), rows)\n",
         "",
         "gatehouse/tests/test_importing.py audit_row",
     ),

@@ -81,8 +81,8 @@ MUTATIONS = {
     ),
     "what a transaction has ended": Mutation(
         f"{CORE}/state.py",
-        "        self.revocation.note(noted.get(NOTES, ()))\n",
-        "        pass\n",
+        "        self.revocation.note(note for note in noted if isinstance(note, Ended))\n",
+        "",
         "gatehouse/tests/test_sessions.py",
     ),
     "proof of an address": Mutation(
@@ -597,8 +597,8 @@ MUTATIONS = {
     ),
     "refusal that a middleware changes": Mutation(
         f"{CORE}/web/request_limits.py",
-        "if body.refusal is None or started:",
-        "if True:",
+        "if body.refusal is not None and not started:",
+        "if False:",
         "gatehouse/tests/test_unusual_applications.py middleware",
         owner=True,
     ),

@@ -6,25 +6,21 @@ PAIRS = "gatehouse/tests/test_pairs.py"
 
 MUTATIONS = {
     "hole 1: scopes and stamp of the row that is held": Mutation(
-        f"{CORE}/routes/grants.py",
+        f"{CORE}/accounts/logins.py",
         (
             "        user = users.lock_proved(session, proved, origin.network)\n"
-            "        if user is None:\n"
-            "            return None\n"
-            "        scopes = frozenset(core.roles.get(user.role, ()))\n"
+            "        scopes = frozenset(core.roles.get(user.role, ())) if user"
         ),
         (
             "        user = users.lock_user(session, proved.user_id)\n"
-            "        if user is None:\n"
-            "            return None\n"
-            "        scopes = frozenset(core.roles.get(proved.role, ()))\n"
+            "        scopes = frozenset(core.roles.get(proved.role, ())) if user"
         ),
         f"{PAIRS} an_account-log_in-demote",
     ),
     "hole 1: stamp of a login under way": Mutation(
         f"{CORE}/accounts/users.py",
-        "user is None or user.stamp != proved.stamp or",
-        "user is None or",
+        "        User.stamp == proved.stamp,\n",
+        "",
         f"{PAIRS} an_account-log_in-reset",
     ),
     "log-out beside a change of address": Mutation(
@@ -35,9 +31,9 @@ MUTATIONS = {
         postgresql=True,
     ),
     "hole 2: stamp of a change of address that waits": Mutation(
-        f"{CORE}/accounts/recovery.py",
-        "not user.is_active or user.stamp != errand.stamp:\n        return None\n    if is_",
-        "not user.is_active:\n        return None\n    if is_",
+        f"{CORE}/accounts/users.py",
+        "    return user if job.stamp == user.stamp else None\n",
+        "    return user\n",
         f"{PAIRS} an_account-reset-mail_change_email",
     ),
     "hole 2: stamp of a change of address under way": Mutation(
@@ -55,17 +51,27 @@ MUTATIONS = {
     "hole 3: what disabling and enabling make void": Mutation(
         f"{CORE}/accounts/users.py",
         (
-            "    user.is_active = False\n    return _void(session, user)\n\n\n"
-            "def enable(session: Session, user: LockedUser) -> None:\n"
-            '    """Let a disabled account log in again, with nothing that was begun before."""\n'
-            "    user.is_active = True\n    _void(session, user)\n"
+            "    ended = _void(session, user)\n"
+            '    record(session, "user_disabled", origin, user_id=user.id)\n'
+            "    return ended\n"
+            "\n"
+            "\n"
+            "def enable(session: Session, user: LockedUser, origin: Origin) -> None:\n"
+            '    """Let a disabled account log in again, with nothing that was begun '
+            'before."""\n'
+            "    user.is_active = True\n"
+            "    _void(session, user)\n"
         ),
         (
-            "    user.is_active = False\n"
             "    from gatehouse.accounts.sessions import end_sessions\n"
-            "    return end_sessions(session, col(LoginSession.user_id) == user.id)\n\n\n"
-            "def enable(session: Session, user: LockedUser) -> None:\n"
-            '    """Let a disabled account log in again, with nothing that was begun before."""\n'
+            "    ended = end_sessions(session, col(LoginSession.user_id) == user.id)\n"
+            '    record(session, "user_disabled", origin, user_id=user.id)\n'
+            "    return ended\n"
+            "\n"
+            "\n"
+            "def enable(session: Session, user: LockedUser, origin: Origin) -> None:\n"
+            '    """Let a disabled account log in again, with nothing that was begun '
+            'before."""\n'
             "    user.is_active = True\n"
         ),
         f"{PAIRS} an_account-enable-confirm_email",
@@ -78,7 +84,7 @@ MUTATIONS = {
     ),
     "hole 10: entry of a deleted account": Mutation(
         f"{CORE}/accounts/users.py",
-        "    end_account(session, user.id, user.stamp)\n",
+        "    end_account(session, user_id, user.stamp)\n",
         "",
         f"{PAIRS} an_account-delete-log_in",
     ),

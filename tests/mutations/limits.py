@@ -9,35 +9,36 @@ HOOKS = "gatehouse/tests/test_hooks.py"
 MUTATIONS = {
     "limit of a pair": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "            if seen >= LOGIN_PAIR.amount:\n",
-        "            if seen > LOGIN_PAIR.amount:\n",
+        "            if store.get_moving_window(*pair)[1] >= pair.amount:\n",
+        "            if store.get_moving_window(*pair)[1] > pair.amount:\n",
         f"{THROTTLE} expired_keys",
     ),
     "limit of a pair at once": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "            if refusal is None and (refusal := _take(store, LOGIN_PAIR, pair)):\n",
-        "            if refusal is None and _take(store, LOGIN_PAIR, pair):\n",
+        "            if not store.acquire_entry(*pair):  # parallel attempts filled it meanwhile\n",
+        "            store.acquire_entry(*pair)\n            if False:\n",
         f"{THROTTLE} at_once",
     ),
     "limit of a network at once": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "            refusal = _take(store, replace(LOGIN_NETWORK, amount=amount), whole)\n",
-        (
-            "            refusal = None\n"
-            "            _take(store, replace(LOGIN_NETWORK, amount=amount), whole)\n"
-        ),
+        "            if not store.acquire_entry(*most):\n",
+        "            store.acquire_entry(*most)\n            if False:\n",
         f"{THROTTLE} oldest",
     ),
     "network of a pair": Mutation(
         f"{CORE}/throttling/throttle.py",
         (
-            "        pair = _key(LOGIN_PAIR, account, network)\n"
-            "        whole = _key(LOGIN_NETWORK, network)\n\n"
+            "        pair = _window(LOGIN_PAIR, account, network)\n"
+            "        whole = _window(LOGIN_NETWORK, network)\n"
+            "        returned = _returned(whole)\n"
+            "\n"
             "        def attempt"
         ),
         (
-            "        pair = _key(LOGIN_PAIR, account)\n"
-            "        whole = _key(LOGIN_NETWORK, network)\n\n"
+            "        pair = _window(LOGIN_PAIR, account)\n"
+            "        whole = _window(LOGIN_NETWORK, network)\n"
+            "        returned = _returned(whole)\n"
+            "\n"
             "        def attempt"
         ),
         f"{THROTTLE} clears",
@@ -46,13 +47,17 @@ MUTATIONS = {
     "account of a pair": Mutation(
         f"{CORE}/throttling/throttle.py",
         (
-            "        pair = _key(LOGIN_PAIR, account, network)\n"
-            "        whole = _key(LOGIN_NETWORK, network)\n\n"
+            "        pair = _window(LOGIN_PAIR, account, network)\n"
+            "        whole = _window(LOGIN_NETWORK, network)\n"
+            "        returned = _returned(whole)\n"
+            "\n"
             "        def attempt"
         ),
         (
-            "        pair = _key(LOGIN_PAIR, network)\n"
-            "        whole = _key(LOGIN_NETWORK, network)\n\n"
+            "        pair = _window(LOGIN_PAIR, network)\n"
+            "        whole = _window(LOGIN_NETWORK, network)\n"
+            "        returned = _returned(whole)\n"
+            "\n"
             "        def attempt"
         ),
         f"{THROTTLE} oldest",
@@ -60,78 +65,84 @@ MUTATIONS = {
     ),
     "failures that a right login forgives": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "            store.clear(pair)\n            _give_back(store, whole)\n",
-        "            store.clear(pair)\n            store.clear(whole)\n",
+        "            store.clear(pair.key)\n            store.acquire_entry(*returned)\n",
+        (
+            "            store.clear(pair.key)\n"
+            "            store.clear(_window(LOGIN_NETWORK, network).key)\n"
+        ),
         f"{THROTTLE} buys",
         owner="gatehouse/tests/test_throttled_logins.py others",
     ),
     "age of what is given back": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "    window = LOGIN_NETWORK.seconds - HASH_SECONDS\n",
-        "    window = LOGIN_NETWORK.seconds\n",
+        "whole.seconds - HASH_SECONDS)",
+        "whole.seconds)",
         f"{THROTTLE} lend",
     ),
     "attempts that others refused": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "                _give_back(store, whole)  # parallel attempts filled the pair meanwhile\n",
-        "                pass\n",
+        "                store.acquire_entry(*returned)\n                return",
+        "                return",
         f"{THROTTLE} fifty_at",
     ),
     "limit of right logins in a minute": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "            return _take(store, LOGIN_RIGHT, right)\n",
+        "            return None if store.acquire_entry(*right) else _refusal(store, right)\n",
         "            return None\n",
         f"{THROTTLE} sixty",
         owner="gatehouse/tests/test_throttled_logins.py beyond",
     ),
     "right logins looked at first": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "                (LOGIN_RIGHT, right),\n",
-        "",
+        "for window in (pair, right, whole",
+        "for window in (pair, whole",
         f"{THROTTLE} right",
         owner="gatehouse/tests/test_throttled_logins.py beyond",
     ),
     "account of right logins": Mutation(
         f"{CORE}/throttling/throttle.py",
-        ("        right = _key(LOGIN_RIGHT, account, network)\n\n        def succeed"),
-        "        right = _key(LOGIN_RIGHT, network)\n\n        def succeed",
+        "        right = _window(LOGIN_RIGHT, account, network)\n        returned",
+        "        right = _window(LOGIN_RIGHT, network)\n        returned",
         f"{THROTTLE} sixty or office",
         owner="gatehouse/tests/test_throttled_logins.py beyond",
     ),
     "share of an address's mails": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "            (MAIL_SHARE, _key(MAIL_SHARE, key, network)),\n",
+        "            _window(MAIL_SHARE, key, network),\n",
         "",
         f"{THROTTLE} mails",
     ),
     "mails of an address in all": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "            (MAIL_ADDRESS, _key(MAIL_ADDRESS, key)),\n",
+        "            _window(MAIL_ADDRESS, key),\n",
         "",
         f"{THROTTLE} mail",
     ),
     "refused mails count nowhere": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "                if seen >= limit.amount:\n                    return False\n",
+        (
+            "                if store.get_moving_window(*window)[1] >= window.amount:\n"
+            "                    return False\n"
+        ),
         "                pass\n",
         f"{THROTTLE} mail",
     ),
     "one client of a /64": Mutation(
-        f"{CORE}/throttling/throttle.py",
+        f"{CORE}/throttling/origin.py",
         "IPv6Network((int(parsed), 64), strict=False)",
         "IPv6Network((int(parsed), 128), strict=False)",
         f"{THROTTLE} network",
         owner="gatehouse/tests/test_throttled_logins.py addresses",
     ),
     "IPv4 inside IPv6": Mutation(
-        f"{CORE}/throttling/throttle.py",
+        f"{CORE}/throttling/origin.py",
         "parsed.ipv4_mapped or ",
         "",
         f"{THROTTLE} network",
         owner="gatehouse/tests/test_throttled_logins.py addresses",
     ),
     "length of what is no address": Mutation(
-        f"{CORE}/throttling/throttle.py",
+        f"{CORE}/throttling/origin.py",
         "        return ip[:64]\n",
         "        return ip\n",
         f"{THROTTLE} network",
@@ -144,21 +155,21 @@ MUTATIONS = {
     ),
     "name of a limit in its keys": Mutation(
         f"{CORE}/throttling/throttle.py",
-        '    return ":".join((limit.name, *digests))\n',
-        '    return ":".join(digests)\n',
+        '":".join((limit.name, *digests))',
+        '":".join(digests)',
         f"{THROTTLE} clears",
         owner="gatehouse/tests/test_throttled_logins.py beyond",
     ),
     "one first refusal": Mutation(
         f"{CORE}/throttling/throttle.py",
-        'first = store.acquire_entry(f"{key}:refused", 1, limit.seconds)',
+        'first = store.acquire_entry(f"{window.key}:refused", 1, window.seconds)',
         "first = True",
         f"{THROTTLE} first",
         owner="gatehouse/tests/test_throttled_logins.py first",
     ),
     "time until the next one": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "Throttled(min(max(left, 1), limit.seconds), first)",
+        "Throttled(min(max(left, 1), window.seconds), first)",
         "Throttled(left, first)",
         f"{THROTTLE} set_back",
     ),

@@ -19,8 +19,8 @@ MUTATIONS = {
     ),
     "decoy with the live parameters": Mutation(
         f"{CORE}/hashing/passwords.py",
-        "        return self._hasher.hash(secrets.token_urlsafe(32))\n",
-        "        return argon2.PasswordHasher(2, 8, 1).hash(secrets.token_urlsafe(32))\n",
+        "decoy = self._hasher.hash(secrets.token_urlsafe(32))\n",
+        "decoy = argon2.PasswordHasher(2, 8, 1).hash(secrets.token_urlsafe(32))\n",
         f"{HASHES} decoy",
     ),
     "work for a malformed hash": Mutation(
@@ -46,7 +46,7 @@ MUTATIONS = {
     ),
     "thread of a check": Mutation(
         f"{CORE}/hashing/passwords.py",
-        "        return await self._queue.run(check, client)\n",
+        "        return await self._queue.run(check, client, before)\n",
         "        return check()\n",
         f"{QUEUE} beyond",
     ),
@@ -58,8 +58,8 @@ MUTATIONS = {
     ),
     "share of who has hashes checked": Mutation(
         f"{CORE}/hashing/passwords.py",
-        "self._queue.run(check, client)",
-        "self._queue.run(check)",
+        "self._queue.run(check, client, before)",
+        'self._queue.run(check, "", before)',
         f"{SHARES} share or half",
     ),
     "cost of a stored bcrypt hash": Mutation(
@@ -129,19 +129,19 @@ MUTATIONS = {
         f"{SHARES} nul",
     ),
     "longest password": Mutation(
-        f"{CORE}/hashing/password_policy.py",
+        f"{CORE}/hashing/passwords.py",
         "    if len(normal) > MAX_LENGTH:\n        raise too_long\n",
         "",
         f"{POLICY} length",
     ),
     "half a surrogate in a password": Mutation(
-        f"{CORE}/hashing/password_policy.py",
-        "        password.encode()\n",
-        "        pass\n",
+        f"{CORE}/hashing/passwords.py",
+        "        password.encode()\n    except",
+        "        pass\n    except",
         f"{POLICY} cannot",
     ),
     "compatibility forms of a password": Mutation(
-        f"{CORE}/hashing/password_policy.py",
+        f"{CORE}/hashing/passwords.py",
         'normal = unicodedata.normalize("NFKC", password)',
         'normal = unicodedata.normalize("NFC", password)',
         f"{HASHES} unicode",
@@ -250,15 +250,11 @@ MUTATIONS = {
     ),
     "place of a hash that runs on": Mutation(
         f"{CORE}/hashing/hash_queue.py",
+        "        future.add_done_callback(leave)\n        return asyncio.wrap_future(future)\n",
         (
-            "        future.add_done_callback(leave)\n"
-            "        return await asyncio.wrap_future(future)\n"
-        ),
-        (
-            "        try:\n"
-            "            return await asyncio.wrap_future(future)\n"
-            "        finally:\n"
-            "            leave(future)\n"
+            "        wrapped = asyncio.wrap_future(future)\n"
+            "        wrapped.add_done_callback(lambda _: leave(future))\n"
+            "        return wrapped\n"
         ),
         f"{QUEUE} running",
     ),
@@ -300,68 +296,39 @@ MUTATIONS = {
         f"{THREADS} path",
     ),
     "limits looked at before the hash": Mutation(
-        f"{CORE}/accounts/proving.py",
-        (
-            "    refuse_throttled(core, origin, lambda: core.throttle.check_login("
-            "key, origin.network))\n"
-        ),
+        f"{CORE}/accounts/logins.py",
+        "    core.throttle.check_login(key, origin.network)\n",
         "",
         "gatehouse/tests/test_throttled_logins.py sixty",
     ),
     "limit of right logins": Mutation(
-        f"{CORE}/accounts/proving.py",
-        (
-            "    await run_in_threadpool(\n"
-            "        refuse_throttled, core, origin, lambda: core.throttle.login_succeeded("
-            "key, origin.network)\n"
-            "    )\n"
-            "    if checked.new_hash"
-        ),
-        "    if checked.new_hash",
+        f"{CORE}/accounts/logins.py",
+        "    core.throttle.login_succeeded(key, origin.network)\n",
+        "",
         "gatehouse/tests/test_throttled_logins.py others",
     ),
     "scopes that end in no login": Mutation(
-        f"{CORE}/accounts/proving.py",
-        "if found and asked is not None and not asked &",
-        "if False and found and not (asked or frozenset()) &",
+        f"{CORE}/accounts/logins.py",
+        "roles=None if asked is None else _roles_that_hold(core, asked)",
+        "roles=None",
         f"{BETWEEN} scope",
     ),
     "client of a guess": Mutation(
-        f"{CORE}/accounts/proving.py",
-        (
-            "lambda: core.throttle.count_login(key, origin.network))\n\n"
-            "    checked = await core.passwords.verify(password, stored, count, "
-        ),
-        (
-            'lambda: core.throttle.count_login(key, ""))\n\n'
-            "    checked = await core.passwords.verify(password, stored, count, "
-        ),
+        f"{CORE}/accounts/logins.py",
+        "partial(core.throttle.count_login, key, origin.network)",
+        'partial(core.throttle.count_login, key, "")',
         "gatehouse/tests/test_throttled_logins.py elsewhere",
     ),
     "account of a guess": Mutation(
-        f"{CORE}/accounts/proving.py",
-        (
-            "lambda: core.throttle.count_login(key, origin.network))\n\n"
-            "    checked = await core.passwords.verify(password, stored, count, "
-        ),
-        (
-            'lambda: core.throttle.count_login("", origin.network))\n\n'
-            "    checked = await core.passwords.verify(password, stored, count, "
-        ),
+        f"{CORE}/accounts/logins.py",
+        "partial(core.throttle.count_login, key, origin.network)",
+        'partial(core.throttle.count_login, "", origin.network)',
         "gatehouse/tests/test_throttled_logins.py fifty",
     ),
     "throttle of a link's password": Mutation(
         f"{CORE}/accounts/proving.py",
-        (
-            "lambda: core.throttle.count_login(key, origin.network))\n"
-            "        with core.database.write() as session:\n"
-            "            registration.count"
-        ),
-        (
-            "lambda: None)\n"
-            "        with core.database.write() as session:\n"
-            "            registration.count"
-        ),
+        "count = partial(core.throttle.count_login, key, origin.network)",
+        "count = None",
         f"{BETWEEN} guesses_at_links",
     ),
     "count of a link's password before its hash": Mutation(
@@ -371,21 +338,21 @@ MUTATIONS = {
         f"{BETWEEN} link",
     ),
     "trace of a link's wrong password": Mutation(
-        f"{CORE}/accounts/proving.py",
-        '        record(session, "login_failed", origin)\n',
+        f"{CORE}/accounts/registration.py",
+        '    record(session, "login_failed", origin)\n',
         "",
         f"{BETWEEN} guesses_at_links",
     ),
     "one row for a flood": Mutation(
         f"{CORE}/accounts/proving.py",
-        "        if refused.first:\n",
-        "        if True:\n",
+        "    if refused.first:\n",
+        "    if True:\n",
         "gatehouse/tests/test_throttled_logins.py first_refusal",
     ),
     "trace of a flood": Mutation(
         f"{CORE}/accounts/proving.py",
-        '                record(session, "throttled", origin)\n',
-        "                pass\n",
+        '            record(session, "throttled", origin)\n',
+        "            pass\n",
         "gatehouse/tests/test_throttled_logins.py first_refusal",
     ),
     "current password as the new one": Mutation(

@@ -44,7 +44,7 @@ MUTATIONS = {
         f"{SESSIONS} still_there",
     ),
     "days of a session": Mutation(
-        f"{CORE}/accounts/sessions.py",
+        f"{CORE}/accounts/logins.py",
         "        expires_at=now + timedelta(days=days),\n",
         "        expires_at=now + timedelta(days=days + 1),\n",
         f"{REFRESH} thirty_days",
@@ -74,87 +74,69 @@ MUTATIONS = {
         "gatehouse/tests/test_recovery.py opens_none",
     ),
     "sessions beyond the most": Mutation(
-        f"{CORE}/routes/grants.py",
-        "        sessions.end_surplus(session, user.id)\n",
-        "",
+        f"{CORE}/accounts/logins.py",
+        "        end_sessions(session, col(LoginSession.id).in_(surplus))\n",
+        "        pass\n",
         f"{SESSIONS} most",
     ),
     "session that is unused longest": Mutation(
-        f"{CORE}/accounts/sessions.py",
-        (
-            "        .order_by(col(LoginSession.last_used_at).desc())\n"
-            "        .offset(MOST_SESSIONS)\n"
-        ),
-        "        .order_by(col(LoginSession.last_used_at))\n        .offset(MOST_SESSIONS)\n",
+        f"{CORE}/accounts/logins.py",
+        "newest_first = col(LoginSession.last_used_at).desc()",
+        "newest_first = col(LoginSession.last_used_at)",
         f"{SESSIONS} most",
     ),
     "surplus of one account": Mutation(
-        f"{CORE}/accounts/sessions.py",
-        (
-            "        select(LoginSession.id)\n"
-            "        .where(LoginSession.user_id == user_id)\n"
-            "        .order_by"
-        ),
-        "        select(LoginSession.id)\n        .order_by",
+        f"{CORE}/accounts/logins.py",
+        "select(LoginSession.id).where(LoginSession.user_id == user.id)",
+        "select(LoginSession.id)",
         f"{SESSIONS} most",
     ),
     "session of another account, ended by its id": Mutation(
-        f"{CORE}/routes/sessions.py",
-        "        if login is None or login.user_id != caller.user_id:\n",
-        "        if login is None:\n",
+        f"{CORE}/accounts/sessions.py",
+        "    if login is None or login.user_id != user.id:\n",
+        "    if login is None:\n",
         f"{SESSIONS} another",
     ),
     "session that ends the others": Mutation(
-        f"{CORE}/routes/sessions.py",
-        "            col(LoginSession.id) != caller.session_id,\n",
-        "",
+        f"{CORE}/accounts/sessions.py",
+        "        which.append(col(LoginSession.id) != but)\n",
+        "        pass\n",
         f"{SESSIONS} others",
     ),
     "others of the account that asks": Mutation(
-        f"{CORE}/routes/sessions.py",
-        "            col(LoginSession.user_id) == caller.user_id,\n",
-        "",
+        f"{CORE}/accounts/sessions.py",
+        "    which = [col(LoginSession.user_id) == user.id]\n",
+        "    which = [col(LoginSession.user_id).is_not(None)]\n",
         f"{SESSIONS} others",
     ),
     "live session that ends another": Mutation(
         f"{CORE}/routes/sessions.py",
-        (
-            "        require_open(core, session, users.lock_user(session, caller.user_id), "
-            "caller)\n"
-            "        login = session.get"
-        ),
-        "        login = session.get",
+        "require_open(core, session, held, caller), session_id",
+        "held, session_id",
         f"{BETWEEN} heard_of",
     ),
     "live session that ends all others": Mutation(
         f"{CORE}/routes/sessions.py",
-        (
-            "        require_open(core, session, users.lock_user(session, caller.user_id), "
-            "caller)\n"
-            "        end_sessions("
-        ),
-        "        end_sessions(",
+        "user = require_open(core, session, held, caller)",
+        "user = held",
         f"{BETWEEN} heard_of",
     ),
     "trace of a log-out": Mutation(
-        f"{CORE}/routes/sessions.py",
-        ('        record(session, "logout", acting, user_id=login.user_id, session_id=login.id)\n'),
+        f"{CORE}/accounts/sessions.py",
+        '    record(session, "logout", acting, user_id=login.user_id, session_id=login.id)\n',
         "",
         f"{SESSIONS} each_end",
     ),
     "trace of an ended session": Mutation(
-        f"{CORE}/routes/sessions.py",
-        (
-            '        record(session, "sessions_ended", origin, user_id=caller.user_id, '
-            "session_id=session_id)\n"
-        ),
+        f"{CORE}/accounts/sessions.py",
+        '    record(session, "sessions_ended", origin, user_id=user.id, session_id=session_id)\n',
         "",
         f"{SESSIONS} each_end",
     ),
     "trace of all ended sessions": Mutation(
-        f"{CORE}/routes/sessions.py",
-        '        record(session, "sessions_ended", origin, user_id=caller.user_id)\n',
-        "        pass\n",
+        f"{CORE}/accounts/sessions.py",
+        '    record(session, "sessions_ended", origin, user_id=user.id)\n',
+        "",
         f"{SESSIONS} each_end",
     ),
     "log-out by an access token that is checked": Mutation(
@@ -216,74 +198,75 @@ MUTATIONS = {
         f"{REFRESH} use",
     ),
     "end of a session whose token came back": Mutation(
-        f"{CORE}/routes/grants.py",
-        "        ended = sessions.end_session(session, reused.session_id)\n",
-        "        ended = 1\n",
+        f"{CORE}/accounts/refresh.py",
+        "            end_session(session, login.id)\n",
+        "",
         f"{REFRESH} ends",
     ),
     "trace of a token that came back": Mutation(
-        f"{CORE}/routes/grants.py",
-        "        if ended:\n            record(",
-        "        if not ended:\n            record(",
+        f"{CORE}/accounts/refresh.py",
+        (
+            '            record(session, "refresh_reuse", origin, user_id=user.id, '
+            "session_id=login.id)\n"
+        ),
+        "",
         f"{REFRESH} ends",
     ),
     "scopes of the role at a refresh": Mutation(
-        f"{CORE}/routes/grants.py",
+        f"{CORE}/accounts/refresh.py",
         ("frozenset(login.scope.split()) & frozenset(core.roles.get(user.role, ()))\n"),
         "frozenset(login.scope.split())\n",
         f"{REFRESH} scope",
     ),
     "scopes of the login at a refresh": Mutation(
-        f"{CORE}/routes/grants.py",
+        f"{CORE}/accounts/refresh.py",
         ("frozenset(login.scope.split()) & frozenset(core.roles.get(user.role, ()))\n"),
         "frozenset(core.roles.get(user.role, ()))\n",
         f"{REFRESH} grant or widens",
     ),
     "scopes that nothing is left of at a refresh": Mutation(
-        f"{CORE}/routes/grants.py",
-        (
-            "        if asked is not None and not (scopes := scopes & asked):\n"
-            "            raise NothingLeft(user.id, login.id)\n"
-        ),
-        "        scopes = scopes if asked is None else scopes & asked\n",
+        f"{CORE}/accounts/refresh.py",
+        "            if not scopes and is_usable(session, token, core.lives.grace):\n",
+        "            if False:\n",
         f"{REFRESH} widens",
     ),
     "trace of a refresh": Mutation(
-        f"{CORE}/routes/grants.py",
+        f"{CORE}/accounts/refresh.py",
         '        record(session, "refresh", acting, user_id=user.id, session_id=login.id)\n',
         "",
         f"{REFRESH} new_pair",
     ),
     "trace of a login": Mutation(
-        f"{CORE}/routes/grants.py",
-        '        record(session, "login", acting, user_id=user.id, session_id=opened.id)\n',
+        f"{CORE}/accounts/logins.py",
+        '        record(session, "login", acting, user_id=user.id, session_id=login.id)\n',
         "",
         f"{SESSIONS} events",
     ),
     "login that ends in nothing": Mutation(
-        f"{CORE}/routes/grants.py",
-        "        await run_in_threadpool(note_failure, core, origin, key, proved)\n",
+        f"{CORE}/accounts/logins.py",
+        "            users.note_failure(session, key, proved.user_id, origin)\n",
         "",
         f"{BETWEEN} login_under_way",
     ),
     "notice of failures before a login": Mutation(
-        f"{CORE}/routes/grants.py",
-        '            tell(session, "login_after_failures", user, origin)\n',
+        f"{CORE}/accounts/logins.py",
+        '            notify(session, "login_after_failures", user, origin)\n',
         "            pass\n",
         "gatehouse/tests/test_recovery.py failures",
     ),
     "scopes asked for at a login": Mutation(
-        f"{CORE}/routes/grants.py",
+        f"{CORE}/accounts/logins.py",
         (
-            "        if asked is not None and not (scopes := scopes & asked):\n"
-            "            return None\n"
+            "        if asked is not None:\n"
+            "            scopes &= asked\n"
+            "        if user is None or (asked is not None and not scopes):\n"
         ),
-        "",
+        "        if user is None:\n",
         f"{LOGIN} scope",
     ),
     "scope that does not exist": Mutation(
         f"{CORE}/routes/token.py",
-        "    if not names <= core.scopes.keys():\n",
+        "    if asked is not None and not asked <= core.scopes.keys():\n",
         "    if False:\n",
         f"{LOGIN} does_not_exist",
     ),
@@ -391,8 +374,8 @@ MUTATIONS = {
     ),
     "epoch held by a login": Mutation(
         f"{CORE}/accounts/users.py",
-        " or epoch_of(session) != proved.epoch:",
-        ":",
+        "        proved.epoch == _EPOCH,\n",
+        "",
         f"{BETWEEN} login_under_way",
     ),
     "single sessions on the list": Mutation(
@@ -549,18 +532,18 @@ MUTATIONS = {
     ),
     "cleaning on the way": Mutation(
         f"{CORE}/routes/grants.py",
-        "            await run_in_threadpool(_clean, core)\n",
+        "            await in_thread(_clean, core)\n",
         "            pass\n",
         f"{REFRESH} some_of_what",
     ),
     "printable name of a client": Mutation(
-        f"{CORE}/accounts/audit.py",
+        f"{CORE}/throttling/origin.py",
         '"".join(c for c in agent if c.isprintable())[:USER_AGENT_LENGTH]',
         "agent[:USER_AGENT_LENGTH]",
         f"{SESSIONS} events",
     ),
     "length of a client's name": Mutation(
-        f"{CORE}/accounts/audit.py",
+        f"{CORE}/throttling/origin.py",
         "if c.isprintable())[:USER_AGENT_LENGTH]",
         "if c.isprintable())",
         f"{SESSIONS} events",
@@ -573,19 +556,19 @@ MUTATIONS = {
     ),
     "line of an event": Mutation(
         f"{CORE}/accounts/audit.py",
-        '    log.info("%s", event, extra={"fields": fields})\n',
-        "",
+        '    log.info("%s", event, extra={"fields": fields})\n\n\ndef record_many',
+        "\n\ndef record_many",
         f"{COMMANDS} audit_line",
     ),
     "everyone out by a command": Mutation(
-        f"{CORE}/cli/administering.py",
-        "        stamps.raise_epoch(session)\n",
+        f"{CORE}/accounts/sessions.py",
+        "    raise_epoch(session)\n",
         "",
         f"{COMMANDS} everyone",
     ),
     "trace of everyone out": Mutation(
-        f"{CORE}/cli/administering.py",
-        '        record(session, "sessions_ended", COMMAND)\n',
+        f"{CORE}/accounts/sessions.py",
+        '    record(session, "sessions_ended", origin)\n',
         "",
         f"{COMMANDS} everyone",
     ),
@@ -596,14 +579,14 @@ MUTATIONS = {
         f"{COMMANDS} usage",
     ),
     "sessions of one account by a command": Mutation(
-        f"{CORE}/cli/administering.py",
-        "sessions.end_sessions(session, col(LoginSession.user_id) == user.id)",
-        "sessions.end_sessions(session)",
+        f"{CORE}/accounts/sessions.py",
+        "    which = [col(LoginSession.user_id) == user.id]\n",
+        "    which = [col(LoginSession.user_id).is_not(None)]\n",
         f"{COMMANDS} everyone",
     ),
     "trace of ended sessions by a command": Mutation(
-        f"{CORE}/cli/administering.py",
-        '    record(session, "sessions_ended", COMMAND, user_id=user.id)\n',
+        f"{CORE}/accounts/sessions.py",
+        '    record(session, "sessions_ended", origin, user_id=user.id)\n',
         "",
         f"{COMMANDS} everyone",
     ),

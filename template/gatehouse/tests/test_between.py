@@ -30,6 +30,7 @@ from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.state import Gatehouse
 from gatehouse.store.tables import AuditEvent, Errand, LoginSession, PendingRegistration
 from gatehouse.testing import CreateUser, Mails, SignIn
+from gatehouse.throttling.origin import COMMAND
 from gatehouse.throttling.throttle import LOGIN_PAIR
 
 Run = Callable[..., int]
@@ -96,27 +97,27 @@ def locked(core: Gatehouse, email: str = BOB) -> Iterator[tuple[Any, users.Locke
 
 def change_role(core: Gatehouse, role: str, email: str = BOB) -> None:
     with locked(core, email) as (session, user):
-        users.change_role(session, user, role)
+        users.change_role(session, user, role, COMMAND)
 
 
 def disable(core: Gatehouse) -> None:
     with locked(core) as (session, user):
-        users.disable(session, user)
+        users.disable(session, user, COMMAND)
 
 
 def enable(core: Gatehouse) -> None:
     with locked(core) as (session, user):
-        users.enable(session, user)
+        users.enable(session, user, COMMAND)
 
 
 def set_password(core: Gatehouse) -> None:
     with locked(core) as (session, user):
-        users.set_password(session, user, "!")
+        users.set_password(session, user, "!", "password_reset", COMMAND)
 
 
 def delete(core: Gatehouse) -> None:
     with locked(core) as (session, user):
-        users.delete_user(session, user)
+        users.delete_user(session, user, core.hooks, COMMAND)
 
 
 VOIDING = [set_password, disable, enable, delete, lambda core: change_role(core, "admin")]
@@ -215,7 +216,8 @@ def test_a_token_whose_end_is_not_heard_of_yet_ends_no_session(
     with monkeypatch.context() as patch:
         patch.setattr(core.database, "committed", lambda _: None)  # another process does it
         with locked(core) as (session, user):
-            users.set_password(session, user, user.password_hash)
+            same = user.password_hash
+            users.set_password(session, user, same, "password_reset", COMMAND)
     log_in(client)
     (mine,) = client.get("/auth/sessions", headers=thief).json()  # so its token still passes
     for path in ("/auth/sessions", f"/auth/sessions/{mine['id']}"):
@@ -425,7 +427,8 @@ def test_a_better_hash_never_takes_the_place_of_a_new_password(
 
     def change() -> None:
         with locked(core) as (session, user):
-            users.set_password(session, user, passwords.argon2_hasher().hash(NEXT))
+            new = passwords.argon2_hasher().hash(NEXT)
+            users.set_password(session, user, new, "password_reset", COMMAND)
 
     during_hash(core, monkeypatch, change)
     assert log_in(client).status_code == 400
@@ -586,7 +589,7 @@ def test_an_administrator_who_is_demoted_meanwhile_does_nothing_more(
     acting = users.Acting(login.user_id, login.id, frozenset(core.roles["admin"]))
     change_role(core, "user", "root@example.com")
     with core.database.write() as session, pytest.raises(users.NotLoggedIn):
-        users.lock_administered(session, acting, target, core.roles, core.lives.idle)
+        users.lock_administered(session, acting, target, core.roles, core.lives.idle, COMMAND)
     assert root.get("/users").status_code == 401
 
 

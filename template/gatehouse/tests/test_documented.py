@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 import gatehouse
 from gatehouse import Settings, routes
 from gatehouse.accounts import one_time
-from gatehouse.accounts.sessions import MOST_SESSIONS
+from gatehouse.accounts.logins import MOST_SESSIONS
 from gatehouse.accounts.users import MOST_FAILURES
 from gatehouse.store.tables import User
 from gatehouse.throttling import throttle

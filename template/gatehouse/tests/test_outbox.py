@@ -143,11 +143,17 @@ def test_a_job_that_was_dropped_while_its_mail_was_sent_is_no_failure(
     assert left(core) == []
 
 
+def another(core: Gatehouse) -> Outbox:
+    """The outbox of another process."""
+    own = core.outbox
+    return Outbox(core.database, own._mailer, own._terms, own.handlers)
+
+
 def test_a_mail_is_sent_once_however_many_look_for_it(core: Gatehouse, mails: Mails) -> None:
     with core.database.write() as session:
         for number in range(20):
             session.add(_notice(number))
-    others = [Outbox(core.database, core.outbox._mailer, core.outbox._terms) for _ in range(4)]
+    others = [another(core) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         done = sum(pool.map(Outbox.do_due, others))
     assert done == 20
@@ -186,7 +192,7 @@ def test_a_hook_that_fails_does_not_hold_the_others_up(
 
     new = {"email": "new@example.com", "password": "seven quiet herons at dawn"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(cast(dict[str, Any], outbox.KINDS), "register", fail)
+        patch.setitem(cast(dict[str, Any], core.outbox.handlers), "register", fail)
         client.post("/auth/register", json=new)
         create_user(BOB)
         client.post("/auth/forgot-password", json={"email": BOB})
@@ -231,7 +237,7 @@ def test_the_task_that_mails_outlives_any_error_and_says_so(
             raise RuntimeError("can't start new thread")
         return 0
 
-    box = Outbox(core.database, core.outbox._mailer, core.outbox._terms)
+    box = another(core)
     monkeypatch.setattr(box, "do_due", fail_once)
     monkeypatch.setattr(outbox, "GATHER", 0.0)
     monkeypatch.setattr(outbox, "LOOK", 0.01)

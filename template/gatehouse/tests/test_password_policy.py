@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatehouse.hashing.password_policy import WeakPassword, check_new_password, load_list, normalise
+from gatehouse.common_words import load_list
+from gatehouse.hashing.password_policy import check_new_password
+from gatehouse.hashing.passwords import WeakPassword, normalise
 
 pytestmark = pytest.mark.thorough
 

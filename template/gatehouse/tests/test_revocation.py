@@ -25,6 +25,7 @@ from gatehouse.accounts.revocation import OVERLAP, Revocation, RevocationStale
 from gatehouse.accounts.stamps import Ended
 from gatehouse.signing.tokens import AccessToken
 from gatehouse.state import Gatehouse
+from gatehouse.store.database import NOTES
 from gatehouse.store.tables import EndedAccount, EndedSession, User, utc_now
 from gatehouse.testing import CreateUser, SignIn
 
@@ -180,7 +181,7 @@ def test_a_transaction_notes_what_it_ended(core: Gatehouse, create_user: CreateU
         stamps.end_sessions_on_list(session, [])
         stamps.raise_stamp(session, session.get_one(User, bob), excepted=kept)
         stamps.raise_epoch(session)
-        noted = session.info[stamps.NOTES]
+        noted = session.info[NOTES]
     assert noted == [
         Ended(session_ids=(one,)),
         Ended(user_id=bob, stamp=1, excepted=kept),
@@ -250,7 +251,7 @@ def test_a_token_is_void_where_its_session_is(
             elif what == "everyone":
                 epoch = stamps.raise_epoch(session)
                 live.clear()
-            told.note(session.info.get(stamps.NOTES, []))
+            told.note(session.info.get(NOTES, []))
         for place, session_id in live.items():  # each is refreshed, and so has a token of now
             fresh = token(session_id, users[place[0]], raised[place[0]], epoch)
             issued.append((fresh, place, session_id))

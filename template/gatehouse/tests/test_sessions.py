@@ -10,13 +10,14 @@ from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from gatehouse import utc_now
+from gatehouse.accounts import logins as login_verbs
 from gatehouse.accounts import sessions
-from gatehouse.accounts.audit import COMMAND
 from gatehouse.accounts.stamps import raise_epoch
 from gatehouse.accounts.users import find_user
 from gatehouse.state import Gatehouse
 from gatehouse.store.tables import AuditEvent, LoginSession, User
 from gatehouse.testing import CreateUser, SignIn
+from gatehouse.throttling.origin import COMMAND
 
 PASSWORD = "correct horse battery staple"
 
@@ -154,7 +155,7 @@ def test_beyond_the_most_the_session_unused_longest_ends(
     create_user: CreateUser,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sessions, "MOST_SESSIONS", 3)
+    monkeypatch.setattr(login_verbs, "MOST_SESSIONS", 3)
     create_user("bob@example.com", PASSWORD)
     create_user("eve@example.com", PASSWORD)
     foreign = [log_in(client, "eve@example.com") for _ in range(3)]

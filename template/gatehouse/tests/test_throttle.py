@@ -16,6 +16,7 @@ import pytest
 import time_machine
 
 from gatehouse.throttling import counters
+from gatehouse.throttling.origin import network_of
 from gatehouse.throttling.throttle import (
     LOGIN_NETWORK,
     LOGIN_PAIR,
@@ -27,7 +28,6 @@ from gatehouse.throttling.throttle import (
     Limit,
     Throttle,
     Throttled,
-    network_of,
 )
 
 pytestmark = pytest.mark.thorough

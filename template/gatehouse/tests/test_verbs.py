@@ -2,13 +2,22 @@
 
 import ast
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlmodel import SQLModel
 
 import gatehouse
+from gatehouse import User
+from gatehouse.accounts import stamps, users
+from gatehouse.state import Gatehouse
 from gatehouse.store import tables
+from gatehouse.store.database import CommittedRefusal
+from gatehouse.testing import CreateUser
+from gatehouse.throttling.origin import COMMAND
 
 pytestmark = pytest.mark.thorough
 
@@ -26,7 +35,7 @@ ROWS = {
 # What changes accounts and what hangs on them. Each public function in them is a verb.
 VERBS = (
     *(f"accounts.{name}" for name in ("users", "sessions", "recovery", "registration", "refresh")),
-    *("accounts.one_time", "cli.administering", "cli.importing"),
+    *("accounts.one_time", "accounts.logins", "cli.administering", "cli.importing"),
 )
 Place = tuple[str, str]  # a module and the outermost function in it, "" for none
 
@@ -81,9 +90,9 @@ def imports(*packages: str) -> set[str]:
 
 @pytest.mark.asvs("6.3.4")
 def test_no_endpoint_and_no_verb_calls_the_hasher_itself() -> None:
-    """A password is proved in `proving.py`, where every limit is; a new hash is made in two."""
+    """A password is proved in `logins.py`, where every limit is; a new hash is made in two."""
     assert places(ast.Attribute, "passwords") == {
-        ("accounts.proving", "prove_password"),
+        ("accounts.logins", "_prove"),
         ("accounts.proving", "prove_link_password"),
         ("routes.shared", "hash_new_password"),
         ("cli.accounting", "create"),
@@ -92,16 +101,18 @@ def test_no_endpoint_and_no_verb_calls_the_hasher_itself() -> None:
     assert imports("pwdlib", "argon2", "bcrypt") == {
         *("hashing.passwords", "hashing.foreign_hashes", "testing")
     }
-    assert imports("gatehouse.hashing.passwords.Passwords") == {"install", "state"}
+    assert imports("gatehouse.hashing.passwords.Passwords") == {
+        *("install", "state", "accounts.proving"),  # whose `Parts` names its type
+    }
     assert imports("gatehouse.hashing.passwords.argon2_hasher") == set()
 
 
 @pytest.mark.asvs("6.3.4", "7.6.2")
 def test_a_session_is_opened_by_a_login_alone() -> None:
     fixture = ("testing", "sign_in")
-    assert places(ast.Call, "open_session") == {("routes.grants", "_open"), fixture}
-    assert places(ast.Call, "LoginSession") == {("accounts.sessions", "open_session")}
-    assert places(ast.Call, "issue_refresh_token") == {("routes.grants", "_open")}
+    assert places(ast.Call, "open_session") == {("accounts.logins", "_open"), fixture}
+    assert places(ast.Call, "LoginSession") == {("accounts.logins", "open_session")}
+    assert places(ast.Call, "issue_refresh_token") == {("accounts.logins", "_open")}
 
 
 @pytest.mark.asvs("6.3.4")
@@ -125,6 +136,7 @@ def test_a_stored_hash_is_set_in_these_places_alone() -> None:
         ("accounts.registration", "_make_at_once"),
         ("accounts.registration", "_make_proved"),
         ("cli.importing", "_user"),
+        ("testing", "_add_user"),
     }
 
 
@@ -155,13 +167,16 @@ def rows_taken() -> set[tuple[str, str]]:
 def test_a_verb_takes_ids_or_what_it_holds_never_a_row_that_another_one_read() -> None:
     """What was read in another transaction may be true no more. mypy tells a row from a held one.
 
-    The errands' verbs take the errand's row, which `Outbox._prepare` reads in their transaction.
+    The errands' verbs take the errand's row, which `Outbox._prepare` reads in their transaction,
+    and an import takes the rows that it makes.
     """
     assert {"User", "LoginSession", "OneTimeToken", "Errand"} <= ROWS
     assert rows_taken() == {
         ("accounts.registration.register", "Errand"),
         ("accounts.registration.verify", "Errand"),
         ("accounts.recovery.forgot", "Errand"),
+        ("accounts.users.lock_account_of", "Errand"),
+        ("accounts.users.create_users", "User"),
         ("accounts.recovery.change_email", "Errand"),
         ("accounts.recovery.notice", "Errand"),
     }
@@ -170,15 +185,16 @@ def test_a_verb_takes_ids_or_what_it_holds_never_a_row_that_another_one_read() -
 def test_only_what_locks_a_row_says_that_it_is_held() -> None:
     """`LockedUser(…)` and `LockedLogin(…)` are promises that no type checker can look into."""
     assert places(ast.Call, "LockedUser") == {
-        ("accounts.users", "lock_user"),
+        ("accounts.users", "_lock"),
         ("accounts.users", "create_user"),
+        ("testing", "_add_user"),
     }
     assert places(ast.Call, "LockedLogin") == {("accounts.refresh", "find_login")}
-    for module, function in (("accounts.users", "lock_user"), ("accounts.refresh", "find_login")):
+    for module, function in (("accounts.users", "_lock"), ("accounts.refresh", "find_login")):
         assert (module, function) in places(ast.Attribute, "with_for_update")
 
 
-# --- one way to write
+# --- nothing to remember
 
 
 def test_every_write_goes_through_the_transaction_that_tells() -> None:
@@ -197,3 +213,76 @@ def test_every_write_goes_through_the_transaction_that_tells() -> None:
     assert {module for module, _ in own} == {
         *("store.database", "migrating", "readiness", "cli.serving", "testing")
     }
+
+
+def test_nobody_else_tells_the_list_and_the_mail_queue() -> None:
+    """Verbs note in the session what they ended and queued; whoever has the parts hears of it."""
+    assert places(ast.Attribute, "note") == {
+        ("state", "_hear"),
+        ("accounts.revocation", "_query"),  # what other processes ended
+    }
+    assert places(ast.Attribute, "poke") == {("state", "_hear")}
+    assert places(ast.Attribute, "committed") == {
+        ("store.database", "__init__"),
+        ("store.database", "write"),
+        ("state", "__post_init__"),
+    }
+    assert places(ast.Name, "NOTES") - {("store.database", "")} == {
+        ("store.database", "write"),
+        ("accounts.stamps", "_note"),
+        ("mailer.jobs", "leave"),
+    }
+
+
+def test_verbs_write_their_events_and_no_route_and_no_command_does() -> None:
+    written = places(ast.Call, "record", "record_many", "AuditEvent")
+    assert {module.partition(".")[0] for module, _ in written} == {"accounts"}
+    assert places(ast.Call, "AuditEvent") == {
+        ("accounts.audit", "record"),
+        ("accounts.audit", "record_many"),
+    }
+
+
+def test_a_link_is_made_for_an_account_that_the_job_is_bound_to() -> None:
+    """`lock_account_of` binds what a form asked for to the account's stamp, and compares it."""
+    makers = places(ast.Attribute, "issue") - places(ast.Attribute, "tokens")
+    assert makers == {
+        ("accounts.recovery", "forgot"),
+        ("accounts.recovery", "change_email"),
+        ("accounts.registration", "_prove"),
+    }
+    assert places(ast.Call, "lock_account_of") == makers
+
+
+@pytest.mark.parametrize("verb", ["disable", "delete_user", "change_role"])
+def test_what_could_take_the_last_administrator_away_needs_the_lock_of_administration(
+    core: Gatehouse, create_user: CreateUser, verb: str
+) -> None:
+    """And needs it first: after a row's lock two that wait for each other could not go on."""
+    bob = create_user(role="admin").id
+    create_user(role="admin")
+    more: dict[str, Any] = {"delete_user": {"hooks": core.hooks}, "change_role": {"role": "user"}}
+    act = partial(getattr(users, verb), origin=COMMAND, **more.get(verb, {}))
+    with pytest.raises(RuntimeError, match="lock_adm"), core.database.write() as session:
+        act(session, users.lock_user(session, bob))
+    with pytest.raises(RuntimeError, match="before any row"), core.database.write() as session:
+        users.lock_user(session, bob)
+        users.lock_administration(session)
+    with core.database.write() as session:
+        users.lock_administration(session)
+        act(session, users.lock_user(session, bob))
+
+
+def test_a_committed_refusal_undoes_nothing_and_what_it_ended_is_heard_of(
+    core: Gatehouse, create_user: CreateUser
+) -> None:
+    bob = create_user().id
+    for refusal in (CommittedRefusal, LookupError):
+        gone = uuid4()
+        with pytest.raises(refusal), core.database.write() as session:
+            session.get_one(User, bob).failed_logins += 1
+            stamps.end_sessions_on_list(session, [gone])
+            raise refusal
+        with core.database.read() as session:
+            assert session.get_one(User, bob).failed_logins == 1
+        assert (gone in core.revocation._sessions) == (refusal is CommittedRefusal)

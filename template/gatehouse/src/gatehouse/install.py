@@ -10,6 +10,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from gatehouse.accounts import recovery as recovery_verbs
+from gatehouse.accounts import registration as registration_verbs
 from gatehouse.accounts.cleaning import Timer
 from gatehouse.accounts.revocation import Revocation
 from gatehouse.hashing.passwords import Passwords
@@ -80,7 +82,8 @@ def install(
     )
     hooks = hooks or Hooks()
     mailer = _mailer(app.title, settings, hooks, mail)
-    outbox = Outbox(database, mailer, _terms(settings, hooks))
+    handlers = {**registration_verbs.HANDLERS, **recovery_verbs.HANDLERS}
+    outbox = Outbox(database, mailer, _terms(settings, hooks), handlers)
     path, seconds = settings.auth_keys_file, settings.auth_keys_reload_seconds
     core = Gatehouse(
         name=name,
@@ -107,7 +110,6 @@ def install(
         mailer=mailer,
         outbox=outbox,
     )
-    database.committed = core.tell
     app.state.gatehouse = core
     app.router.redirect_slashes = False  # a redirect would send a password on to any Host
     app.router.routes[:] = [route for route in app.router.routes if not _is_fastapi_docs(route)]

@@ -1,21 +1,22 @@
 """What the guards and routes of one application share. Built once by `install`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from gatehouse.accounts.cleaning import Timer
-from gatehouse.accounts.refresh import Lives
 from gatehouse.accounts.revocation import Revocation
-from gatehouse.accounts.stamps import NOTES
+from gatehouse.accounts.sessions import Lives
+from gatehouse.accounts.stamps import Ended
 from gatehouse.hashing.passwords import Passwords
 from gatehouse.hooks import Hooks
+from gatehouse.mailer.jobs import MAIL_WAITS
 from gatehouse.mailer.outbox import Outbox
 from gatehouse.mailer.sender import Mailer
 from gatehouse.readiness import Readiness
@@ -23,6 +24,7 @@ from gatehouse.settings import Settings
 from gatehouse.signing.reloading import KeyReloader
 from gatehouse.signing.tokens import Tokens
 from gatehouse.store import database
+from gatehouse.throttling.origin import Origin, origin_of
 from gatehouse.throttling.throttle import Throttle
 
 
@@ -47,10 +49,14 @@ class Gatehouse:
     mailer: Mailer
     outbox: Outbox
 
-    def tell(self, noted: Mapping[Any, Any]) -> None:
+    def __post_init__(self) -> None:
+        """Whoever builds the parts has them hear of what their database commits."""
+        self.database.committed = self._hear
+
+    def _hear(self, noted: Sequence[object]) -> None:
         """What a committed transaction has noted: who is out, and that mail waits."""
-        self.revocation.note(noted.get(NOTES, ()))
-        if noted.get("gatehouse_errand_left"):
+        self.revocation.note(note for note in noted if isinstance(note, Ended))
+        if MAIL_WAITS in noted:
             self.outbox.poke()
 
     async def start(self) -> None:
@@ -94,5 +100,12 @@ async def database_of(connection: HTTPConnection) -> database.Database:
     return cast(Gatehouse, connection.scope["gatehouse"]).database
 
 
+async def origin_of_request(connection: HTTPConnection) -> Origin:
+    """Where a request comes from."""
+    core = cast(Gatehouse, connection.scope["gatehouse"])
+    return origin_of(connection, core.settings.trusted_proxies)
+
+
 Core = Annotated[Gatehouse, Depends(core_of)]
+RequestOrigin = Annotated[Origin, Depends(origin_of_request)]
 Database = Annotated[database.Database, Depends(database_of)]

@@ -1,26 +1,23 @@
-"""Security events: a row each, and a line each on the logger `gatehouse.audit`.
+"""Security events: a row each, and a line each on the logger `gatehouse.audit`. Verbs write them.
 
 The names are the contract's; the core's README maps them to OWASP's vocabulary. A row that must
-survive a refused request is written in a transaction of its own before the refusal is raised.
+survive a refused request is written in a transaction of its own before the refusal is raised, or
+in one that a `CommittedRefusal` ends.
 """
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from sqlalchemy import insert
 from sqlmodel import Session
-from starlette.requests import HTTPConnection
 
-from gatehouse.settings import Network
 from gatehouse.store.tables import AuditEvent
-from gatehouse.throttling.origin import request_id
-from gatehouse.throttling.proxies import client_address
-from gatehouse.throttling.throttle import network_of
+from gatehouse.throttling.origin import Origin
 
 log = logging.getLogger("gatehouse.audit")
-
-USER_AGENT_LENGTH = 256  # characters kept of what a client calls itself
 
 Event = Literal[
     "login",
@@ -48,37 +45,6 @@ Event = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a request came from, and who acts by it: a user's id, `command`, or nobody known."""
-
-    ip: str
-    user_agent: str
-    request_id: str
-    network: str = ""
-    actor: str = ""
-    actor_session_id: UUID | None = None
-
-    def by(self, user_id: UUID, session_id: UUID | None = None) -> "Origin":
-        """The same place, once it is known which account acts."""
-        return replace(self, actor=str(user_id), actor_session_id=session_id)
-
-
-COMMAND = Origin(ip="", user_agent="command", request_id="", actor="command")
-
-
-def origin_of(connection: HTTPConnection, trusted: tuple[Network, ...]) -> Origin:
-    """The client of a request, made fit to be stored and shown."""
-    agent = connection.headers.get("user-agent", "")
-    ip = client_address(connection, trusted)
-    return Origin(
-        ip=ip,
-        network=network_of(ip),
-        user_agent="".join(c for c in agent if c.isprintable())[:USER_AGENT_LENGTH],
-        request_id=request_id.get(),
-    )
-
-
 def record(
     session: Session,
     event: Event,
@@ -103,3 +69,21 @@ def record(
         "user_agent": origin.user_agent,
     }
     log.info("%s", event, extra={"fields": fields})
+
+
+def record_many(session: Session, event: Event, origin: Origin, user_ids: Sequence[UUID]) -> None:
+    """The rows alone, for many accounts at once; `log_many` writes one line for all of them."""
+    row = AuditEvent(event=event, **asdict(origin)).model_dump()
+    rows = [{**row, "id": uuid4(), "user_id": user_id} for user_id in user_ids]
+    session.execute(insert(AuditEvent), rows)
+
+
+def log_many(event: Event, origin: Origin, count: int) -> None:
+    """The line of events that befell many accounts, after their commit."""
+    fields = {"event": event, "count": count, "user_agent": origin.user_agent}
+    log.info("%s", event, extra={"fields": fields})
+
+
+def note_rotation(session: Session, origin: Origin) -> None:
+    """That the key ring has changed: the one thing of which no account's verb knows."""
+    record(session, "keys_rotated", origin)

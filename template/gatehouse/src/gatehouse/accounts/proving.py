@@ -1,150 +1,113 @@
-"""The one function that proves a password, whatever for, and its sibling for mailed links.
+"""What every proof of a password shares: its limits and its traces; and the proof of a link's.
 
-One order at every endpoint: who is over a limit is refused before anything is looked up; the
-attempt is counted when its hash is about to be computed; an account that no password opens costs
-the same hash (ASVS 6.3.8); a wrong one is counted on the account and written down, in a
-transaction of its own that survives the refusal. A text that is no possible password goes the
-same way.
+A password is proved in `logins.py`, whatever for. Who is over a limit is refused before anything
+is looked up; the attempt is counted when its hash is about to be computed; a wrong one is counted
+and written down in a transaction of its own that survives the refusal.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
-from uuid import UUID
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from functools import partial
+from typing import Protocol
 
-from sqlalchemy import ColumnElement
-from sqlmodel import col
-from starlette.concurrency import run_in_threadpool
+from gatehouse.accounts import registration
+from gatehouse.accounts.audit import record
+from gatehouse.accounts.sessions import Lives
+from gatehouse.hashing.passwords import HashQueueFull, Passwords
+from gatehouse.hooks import Hooks
+from gatehouse.settings import Settings
+from gatehouse.store.database import CommittedRefusal, Database, in_thread
+from gatehouse.throttling.origin import Origin
+from gatehouse.throttling.throttle import Throttle, Throttled
 
-from gatehouse.accounts import registration, users
-from gatehouse.accounts.audit import Origin, record
-from gatehouse.state import Gatehouse
-from gatehouse.store.tables import User
-from gatehouse.throttling.throttle import Throttled
+
+class Parts(Protocol):
+    """What the verbs of a login use of an application: `state.Gatehouse` has it."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def roles(self) -> Mapping[str, AbstractSet[str]]: ...
+    @property
+    def database(self) -> Database: ...
+    @property
+    def passwords(self) -> Passwords: ...
+    @property
+    def throttle(self) -> Throttle: ...
+    @property
+    def hooks(self) -> Hooks: ...
+    @property
+    def lives(self) -> Lives: ...
 
 
-class WrongPassword(Exception):
+class WrongPassword(CommittedRefusal):
     """It is wrong, or no password opens this account now. A client sees one answer."""
 
 
-async def prove_password(
-    core: Gatehouse,
-    origin: Origin,
-    password: str,
-    *,
-    key: str,
-    user_id: UUID | None = None,
-    verified: bool = False,
-    asked: frozenset[str] | None = None,
-) -> users.Credentials:
-    """The account whose password this is: that of an address's `key`, or of `user_id`.
-
-    `verified`: its address must be proved. `asked`: scopes of which its role must hold one, else
-    its password is wrong whatever it is: nobody tests passwords by scopes that end in no login.
-    A better hash is stored on the way. Raises
-    `WrongPassword`, `Throttled`, `HashQueueFull`. What acts on it calls `users.lock_proved`.
-    """
-    which = col(User.email_key) == key if user_id is None else col(User.id) == user_id
-    found = await run_in_threadpool(_find, core, origin, key, which, verified, asked)
-    stored = found.password_hash if found else None
-
-    def count() -> None:
-        refuse_throttled(core, origin, lambda: core.throttle.count_login(key, origin.network))
-
-    checked = await core.passwords.verify(password, stored, count, client=origin.network)
-    if found is None or stored is None or checked is None:
-        await run_in_threadpool(note_failure, core, origin, key, found)
-        raise WrongPassword
-    await run_in_threadpool(
-        refuse_throttled, core, origin, lambda: core.throttle.login_succeeded(key, origin.network)
-    )
-    if checked.new_hash is not None:
-        await run_in_threadpool(_rehash, core, found, checked.new_hash)
-    return found
-
-
-def _find(
-    core: Gatehouse,
-    origin: Origin,
-    key: str,
-    which: ColumnElement[bool],
-    verified: bool,
-    asked: frozenset[str] | None,
-) -> users.Credentials | None:
-    refuse_throttled(core, origin, lambda: core.throttle.check_login(key, origin.network))
-    with core.database.read() as session:
-        found = users.find_credentials(session, which, verified=verified, network=origin.network)
-    if found and asked is not None and not asked & frozenset(core.roles.get(found.role, ())):
-        return replace(found, password_hash=None)
-    return found
-
-
-def _rehash(core: Gatehouse, found: users.Credentials, new_hash: str) -> None:
-    with core.database.write() as session:
-        users.store_better_hash(session, found, new_hash)
-
-
-def note_failure(
-    core: Gatehouse, origin: Origin, key: str, found: users.Credentials | None
-) -> None:
-    """Write down a password that did not open an account."""
-    with core.database.write() as session:
-        users.note_failure(session, key)
-        record(session, "login_failed", origin, user_id=found.user_id if found else None)
-
-
-async def prove_link_password(core: Gatehouse, origin: Origin, token: str, password: str) -> None:
+async def prove_link_password(core: Parts, origin: Origin, token: str, password: str) -> None:
     """Raise `WrongPassword` unless it belongs to the registration that a link is of.
 
     Counted for address and client, and on the link, never on an account. A link that is none of
     a registration's asks for no password.
     """
-    wanted = await run_in_threadpool(_link, core, token)
+    wanted = await in_thread(_count_on_link, core, token)
     if wanted is None:
         return
     key = wanted.email_key
-
-    def count() -> None:
-        refuse_throttled(core, origin, lambda: core.throttle.count_login(key, origin.network))
-        with core.database.write() as session:
-            registration.count_link_password(session, token)
-
-    checked = await core.passwords.verify(
-        password, wanted.password_hash, count, client=origin.network
-    )
+    count = partial(core.throttle.count_login, key, origin.network)
+    try:
+        checked = await core.passwords.verify(
+            password, wanted.password_hash, count, client=origin.network
+        )
+    except (Throttled, HashQueueFull) as refused:
+        await in_thread(_uncount_on_link, core, origin, token, refused)
+        raise
     if checked is None:
-        await run_in_threadpool(_note_wrong_link_password, core, origin, token)
+        await in_thread(_note_wrong_link_password, core, origin, token)
         raise WrongPassword
-    await run_in_threadpool(_note_right_link_password, core, token)
-    await run_in_threadpool(
-        refuse_throttled, core, origin, lambda: core.throttle.login_succeeded(key, origin.network)
-    )
+    await in_thread(_note_right_link_password, core, origin, token, key)
 
 
-def _link(core: Gatehouse, token: str) -> registration.LinkPassword | None:
-    with core.database.read() as session:
-        return registration.password_of_link(session, token)
-
-
-def _note_wrong_link_password(core: Gatehouse, origin: Origin, token: str) -> None:
+def _count_on_link(core: Parts, token: str) -> registration.LinkPassword | None:
     with core.database.write() as session:
-        registration.drop_spent_link(session, token)
-        record(session, "login_failed", origin)
+        wanted = registration.password_of_link(session, token)
+        if wanted is not None:
+            registration.count_link_password(session, token)
+    return wanted
 
 
-def _note_right_link_password(core: Gatehouse, token: str) -> None:
+def _uncount_on_link(
+    core: Parts, origin: Origin, token: str, refused: Throttled | HashQueueFull
+) -> None:
+    """No hash was computed."""
     with core.database.write() as session:
         registration.uncount_link_password(session, token)
+    if isinstance(refused, Throttled):
+        note_throttled(core, origin, refused)
 
 
-def refuse_throttled(core: Gatehouse, origin: Origin, count: Callable[[], None]) -> None:
-    """Count a request. Over the limit it is an audit event, the first time, and `Throttled` (429).
+def _note_wrong_link_password(core: Parts, origin: Origin, token: str) -> None:
+    with core.database.write() as session:
+        registration.note_wrong_link_password(session, token, origin)
 
-    Only the first: a flood must not become a flood of rows.
-    """
+
+def _note_right_link_password(core: Parts, origin: Origin, token: str, key: str) -> None:
+    with core.database.write() as session:
+        registration.uncount_link_password(session, token)
+    refuse_throttled(core, origin, partial(core.throttle.login_succeeded, key, origin.network))
+
+
+def refuse_throttled(core: Parts, origin: Origin, count: Callable[[], None]) -> None:
+    """Count a request; raises `Throttled` (429), which leaves its trace."""
     try:
         count()
     except Throttled as refused:
-        if refused.first:
-            with core.database.write() as session:
-                record(session, "throttled", origin)
+        note_throttled(core, origin, refused)
         raise
+
+
+def note_throttled(core: Parts, origin: Origin, refused: Throttled) -> None:
+    """An audit event, the first time alone: a flood must not become a flood of rows."""
+    if refused.first:
+        with core.database.write() as session:
+            record(session, "throttled", origin)

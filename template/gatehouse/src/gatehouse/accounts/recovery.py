@@ -1,5 +1,6 @@
 """Forgotten passwords, changes of address, and the mails that tell an owner what happened."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from sqlalchemy import delete
@@ -7,10 +8,11 @@ from sqlmodel import Session, col, select
 
 from gatehouse.accounts import one_time
 from gatehouse.accounts.addresses import normalise
-from gatehouse.accounts.audit import Origin, record
-from gatehouse.accounts.users import LockedUser, lock_address, lock_user, set_password
-from gatehouse.mailer.jobs import Letter, Terms, bind, is_superseded, leave, origin_of
+from gatehouse.accounts.audit import record
+from gatehouse.accounts.users import LockedUser, lock_account_of, lock_user, set_password
+from gatehouse.mailer.jobs import Doing, Letter, Terms, is_superseded, leave, notify, source_of
 from gatehouse.store.tables import Errand, User, utc_now
+from gatehouse.throttling.origin import Origin
 
 MINUTES = {"minutes": str(int(one_time.LIVES["reset"].total_seconds() // 60))}
 HOURS = {"hours": str(int(one_time.LIVES["change_email"].total_seconds() // 3600))}
@@ -20,11 +22,13 @@ def forgot(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     """The mail with the link that sets a new password, where there is an account to set it for."""
     if is_superseded(session, errand):
         return None
-    user = lock_address(session, errand.email_key)
-    if errand.stamp is None:  # not by the count of tries: one may have failed before it wrote
+    # Not by the count of tries: one may have failed before it wrote.
+    at_first = errand.stamp is None
+    user = lock_account_of(session, errand)
+    if at_first:
         user_id = user.id if user else None
-        record(session, "password_reset_requested", origin_of(errand), user_id=user_id)
-    if user is None or not user.is_active or not bind(errand, user):
+        record(session, "password_reset_requested", source_of(errand), user_id=user_id)
+    if user is None or not user.is_active:
         return None
     # To the address as stored, never as typed: they may be look-alikes of each other.
     token = one_time.issue(session, "reset", user, user.email)
@@ -45,9 +49,7 @@ def reset(session: Session, token: str, user_id: UUID, password_hash: str, origi
     if user.email != redeemed.email:
         raise one_time.BadOneTimeToken
     user.email_verified_at = user.email_verified_at or utc_now()
-    set_password(session, user, password_hash)
-    record(session, "password_reset", origin.by(user.id), user_id=user.id)
-    tell(session, "password_changed", user, origin)
+    set_password(session, user, password_hash, "password_reset", origin.by(user.id))
 
 
 def ask_new_address(session: Session, user: LockedUser, email: str, origin: Origin) -> None:
@@ -71,13 +73,13 @@ def ask_new_address(session: Session, user: LockedUser, email: str, origin: Orig
         stamp=user.stamp,
     )
     record(session, "email_change_requested", origin, user_id=user.id)
-    tell(session, "address_change_requested", user, origin)
+    notify(session, "address_change_requested", user, origin)
 
 
 def change_email(session: Session, errand: Errand, terms: Terms) -> Letter | None:
     """The mail that proves a new address; if another account has it, that one is told instead."""
-    user = lock_user(session, errand.user_id) if errand.user_id else None
-    if user is None or not user.is_active or user.stamp != errand.stamp:
+    user = lock_account_of(session, errand)
+    if user is None or not user.is_active:
         return None
     if is_superseded(session, errand):
         return None
@@ -91,12 +93,17 @@ def change_email(session: Session, errand: Errand, terms: Terms) -> Letter | Non
     return Letter(errand.email, "confirm_new_address", {"link": link, **HOURS})
 
 
-def tell(session: Session, kind: str, user: LockedUser, origin: Origin) -> None:
-    """Leave a mail to an account's present address about something that happened to it."""
-    leave(session, kind, origin, email=user.email, email_key=user.email_key, user_id=user.id)
-
-
 def notice(_: Session, errand: Errand, __: Terms) -> Letter:
     """A mail that needs no look at the account: it says what its kind says, and when."""
     time = f"{errand.created_at:%Y-%m-%d %H:%M} UTC"
     return Letter(errand.email, errand.kind, {"time": time, "count": "many"})
+
+
+HANDLERS: Mapping[str, Doing] = {
+    "forgot": forgot,
+    "change_email": change_email,
+    "password_changed": notice,
+    "address_change_requested": notice,
+    "address_changed": notice,
+    "login_after_failures": notice,
+}

@@ -3,10 +3,11 @@
 import re
 import secrets
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import NewType
+from typing import Any, NewType
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -16,9 +17,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from gatehouse.accounts.sessions import is_live
+from gatehouse.accounts.audit import record
+from gatehouse.accounts.proving import Parts
+from gatehouse.accounts.sessions import end_session, is_live
 from gatehouse.accounts.users import lock_user
+from gatehouse.store.database import CommittedRefusal
 from gatehouse.store.tables import LockedUser, LoginSession, RefreshToken, utc_now
+from gatehouse.throttling.origin import Origin
 
 PREFIX = "gatehouse_rt_"  # with the checksum, what a secret scanner can look for
 _FORM = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}[0-9a-f]{{8}}", re.ASCII)
@@ -32,28 +37,22 @@ class BadRefreshToken(Exception):
     """Unknown, of an ended session, or too old. A client sees `invalid_grant` for each of them."""
 
 
-class ReusedRefreshToken(BadRefreshToken):
-    """A retired token came back after its window: someone else holds it. Ends the session."""
+class RefusedRefreshToken(CommittedRefusal, BadRefreshToken):
+    """It leaves an event, and what follows from it is done.
 
-    def __init__(self, user_id: UUID, session_id: UUID) -> None:
-        self.user_id = user_id
-        self.session_id = session_id
-
-
-class NothingLeft(BadRefreshToken):
-    """The scopes asked for and those of the grant have nothing in common. It leaves an event."""
-
-    def __init__(self, user_id: UUID, session_id: UUID) -> None:
-        self.user_id = user_id
-        self.session_id = session_id
+    A retired token came back after its window: someone else holds it, and its session has ended.
+    Or the scopes asked for and those of the grant have nothing in common.
+    """
 
 
 @dataclass(frozen=True, slots=True)
-class Lives:
-    """How long things live, by the settings."""
+class Granted:
+    """What tokens are issued for: a session, what of its scopes, the refresh token, more claims."""
 
-    grace: timedelta
-    idle: timedelta
+    login: LoginSession
+    scopes: frozenset[str]
+    refresh_token: str
+    extra: Mapping[str, Any]
 
 
 def new_refresh_token() -> str:
@@ -79,6 +78,34 @@ def issue_refresh_token(session: Session, session_id: UUID) -> str:
     token = new_refresh_token()
     session.add(RefreshToken(digest=digest_of(token), session_id=session_id))
     return token
+
+
+def refresh(core: Parts, origin: Origin, token: str, asked: frozenset[str] | None) -> Granted:
+    """The next refresh token of a session, for what the role still holds of its scopes.
+
+    Raises `BadRefreshToken`. A token that comes back too late ends its session; one that is tried
+    for scopes beyond its grant is not used up.
+    """
+    verified = core.settings.auth_require_verified_email
+    with core.database.write() as session:
+        login, user = find_login(session, token, core.lives.idle, verified=verified)
+        # What the login was granted, as far as the role still holds it (RFC 6749 section 6).
+        scopes = frozenset(login.scope.split()) & frozenset(core.roles.get(user.role, ()))
+        if asked is not None:
+            scopes &= asked
+            if not scopes and is_usable(session, token, core.lives.grace):
+                record(session, "refresh_refused", origin, user_id=user.id, session_id=login.id)
+                raise RefusedRefreshToken
+        successor = rotate(session, token, login, core.lives.grace)
+        if successor is None:
+            # Either who holds a retired token has stolen it, or who used it first: both are out.
+            end_session(session, login.id)
+            record(session, "refresh_reuse", origin, user_id=user.id, session_id=login.id)
+            raise RefusedRefreshToken
+        acting = origin.by(user.id, login.id)
+        record(session, "refresh", acting, user_id=user.id, session_id=login.id)
+        extra = core.hooks.extra_claims(session, user)
+    return Granted(login, scopes, successor, extra)
 
 
 def find_login(
@@ -109,12 +136,12 @@ def find_login(
     return LockedLogin(login), user
 
 
-def rotate(session: Session, token: str, login: LockedLogin, grace: timedelta) -> str:
+def rotate(session: Session, token: str, login: LockedLogin, grace: timedelta) -> str | None:
     """Retire a token and give its one successor, the same one again inside the grace window.
 
     The retirement is one conditional UPDATE: of many at the same moment one wins, and the
-    others, which waited for it, are given what it made. Raises `ReusedRefreshToken` for one that
-    was retired too long ago, or whose successor was used.
+    others, which waited for it, are given what it made. None for a token that was retired too
+    long ago, or whose successor was used.
     """
     now = utc_now()
     successor = new_refresh_token()
@@ -127,10 +154,13 @@ def rotate(session: Session, token: str, login: LockedLogin, grace: timedelta) -
         login.last_used_at = now
         session.add(login)
         return successor
-    again = _successor_of(session, token, now - grace)
-    if again is None:
-        raise ReusedRefreshToken(login.user_id, login.id)
-    return again
+    return _successor_of(session, token, now - grace)
+
+
+def is_usable(session: Session, token: str, grace: timedelta) -> bool:
+    """Whether `rotate` would give a successor, of a token whose login is held."""
+    row = session.get_one(RefreshToken, digest_of(token), populate_existing=True)
+    return row.retired_at is None or bool(_successor_of(session, token, utc_now() - grace))
 
 
 def _successor_of(session: Session, token: str, since: datetime) -> str | None:

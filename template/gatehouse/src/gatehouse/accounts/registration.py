@@ -6,20 +6,28 @@ registered, and only who reads the mail makes one of them an account.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
 from gatehouse.accounts import one_time
-from gatehouse.accounts.audit import Origin, record
+from gatehouse.accounts.audit import record
 from gatehouse.accounts.invisible import holds_invisible
 from gatehouse.accounts.one_time import BadOneTimeToken, digest_of
-from gatehouse.accounts.recovery import tell
-from gatehouse.accounts.users import LockedUser, lock_address, lock_user, set_email, set_password
+from gatehouse.accounts.users import (
+    LockedUser,
+    lock_account_of,
+    lock_address,
+    lock_user,
+    set_email,
+    set_password,
+)
 from gatehouse.hooks import Hooks
-from gatehouse.mailer.jobs import Letter, Terms, bind, is_superseded, origin_of
+from gatehouse.mailer.jobs import Doing, Letter, Terms, is_superseded, source_of
 from gatehouse.store.tables import Errand, OneTimeToken, PendingRegistration, User, utc_now
+from gatehouse.throttling.origin import Origin
 
 HOURS = {"hours": str(int(one_time.LIVES["verify"].total_seconds() // 3600))}
 # Tells our page to ask for the password, so that who confirms a registration that a stranger
@@ -60,7 +68,7 @@ def _make_at_once(session: Session, errand: Errand, terms: Terms) -> Letter | No
     )
     session.add(user)
     session.flush()
-    record(session, "registered", origin_of(errand).by(user.id), user_id=user.id)
+    record(session, "registered", source_of(errand).by(user.id), user_id=user.id)
     terms.hooks.on_registered(session, user)
     errand.user_id, errand.password_hash = user.id, None
     session.add(errand)
@@ -131,10 +139,8 @@ def verify(session: Session, errand: Errand, terms: Terms) -> Letter | None:
 
 
 def _prove(session: Session, errand: Errand, terms: Terms) -> Letter | None:
-    user = lock_address(session, errand.email_key)
+    user = lock_account_of(session, errand)
     if user is None or not user.is_active or user.email_verified_at is not None:
-        return None
-    if not bind(errand, user):
         return None
     token = one_time.issue(session, "verify", user, user.email)
     link = terms.link("verify-email", token, ASK)
@@ -190,8 +196,9 @@ def uncount_link_password(session: Session, token: str) -> None:
         session.execute(row.values(wrong_passwords=col(table.wrong_passwords) - 1))
 
 
-def drop_spent_link(session: Session, token: str) -> None:
-    """After a wrong password: a link that has had its share of them is good no more."""
+def note_wrong_link_password(session: Session, token: str, origin: Origin) -> None:
+    """A link that has had its share of wrong passwords is good no more."""
+    record(session, "login_failed", origin)
     for table in (PendingRegistration, OneTimeToken):
         spent = delete(table).where(
             col(table.digest) == digest_of(token),
@@ -214,10 +221,7 @@ def confirm(session: Session, token: str, origin: Origin, hooks: Hooks) -> None:
         raise BadOneTimeToken
     redeemed = one_time.redeem(session, token, user, "verify", "change_email")
     if redeemed.purpose == "change_email":
-        # The old address is told, so that a thief cannot do it unseen.
-        tell(session, "address_changed", user, origin)
-        set_email(session, user, redeemed.email)
-        record(session, "email_changed", origin.by(user.id), user_id=user.id)
+        set_email(session, user, redeemed.email, origin.by(user.id))
     elif user.email != redeemed.email:
         raise BadOneTimeToken
     else:
@@ -283,7 +287,9 @@ def _take_over(
 ) -> None:
     """An account that nobody has proved, made by an earlier release or an import."""
     user.email_verified_at = utc_now()
-    set_password(session, user, pending.password_hash)
-    record(session, "email_verified", origin.by(user.id), user_id=user.id)
-    record(session, "password_reset", origin.by(user.id), user_id=user.id)
-    tell(session, "password_changed", user, origin)
+    acting = origin.by(user.id)
+    record(session, "email_verified", acting, user_id=user.id)
+    set_password(session, user, pending.password_hash, "password_reset", acting)
+
+
+HANDLERS: Mapping[str, Doing] = {"register": register, "verify": verify}

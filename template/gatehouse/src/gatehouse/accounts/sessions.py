@@ -1,6 +1,7 @@
-"""Login sessions: open, list, end. Plain functions on a database session."""
+"""Login sessions: list them, end them. Plain functions on a database session."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -8,41 +9,22 @@ from sqlalchemy import ColumnElement, delete, func
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from gatehouse.accounts.audit import Origin
-from gatehouse.accounts.stamps import end_sessions_on_list, epoch_of
+from gatehouse.accounts.audit import record
+from gatehouse.accounts.stamps import end_sessions_on_list, epoch_of, raise_epoch
 from gatehouse.store.tables import LockedUser, LoginSession, ServiceEpoch, User, utc_now
+from gatehouse.throttling.origin import Origin
 
-MOST_SESSIONS = 1_000  # live ones of a user; beyond that the one unused longest ends (ASVS 7.1.2)
+
+class NoSuchSession(Exception):
+    """The account has no session of this id."""
 
 
-def open_session(
-    session: Session,
-    user: LockedUser,
-    *,
-    scopes: Iterable[str],
-    days: int,
-    origin: Origin,
-    epoch: int,
-) -> LoginSession:
-    """A new login session that ends after `days`. Never the one a client brings (ASVS 7.2.4).
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """How long things live, by the settings."""
 
-    It carries the stamp of the account's row.
-    """
-    now = utc_now()
-    opened = LoginSession(
-        user_id=user.id,
-        scope=" ".join(sorted(scopes)),
-        created_at=now,
-        last_used_at=now,
-        expires_at=now + timedelta(days=days),
-        user_agent=origin.user_agent,
-        ip=origin.ip,
-        stamp=user.stamp,
-        epoch=epoch,
-    )
-    session.add(opened)
-    session.flush()
-    return opened
+    grace: timedelta
+    idle: timedelta
 
 
 def is_live(idle: timedelta) -> Sequence[ColumnElement[bool]]:
@@ -116,13 +98,42 @@ def end_session(session: Session, session_id: UUID) -> int:
     return end_sessions(session, col(LoginSession.id) == session_id)
 
 
-def end_surplus(session: Session, user_id: UUID) -> None:
-    """End the sessions of a user beyond the most that one may have, those unused longest first."""
-    surplus = session.exec(
-        select(LoginSession.id)
-        .where(LoginSession.user_id == user_id)
-        .order_by(col(LoginSession.last_used_at).desc())
-        .offset(MOST_SESSIONS)
-    ).all()
-    if surplus:
-        end_sessions(session, col(LoginSession.id).in_(surplus))
+def log_out(session: Session, session_id: UUID, origin: Origin) -> None:
+    """End a session, if it is there, for whoever holds a token of it."""
+    login = session.get(LoginSession, session_id)
+    if login is None:
+        return
+    acting = origin.by(login.user_id, login.id)
+    record(session, "logout", acting, user_id=login.user_id, session_id=login.id)
+    end_session(session, login.id)
+
+
+def end_own(session: Session, user: LockedUser, session_id: UUID, origin: Origin) -> None:
+    """End a session of this account. Raises `NoSuchSession`, for another's as for none."""
+    login = session.get(LoginSession, session_id)
+    if login is None or login.user_id != user.id:
+        raise NoSuchSession
+    record(session, "sessions_ended", origin, user_id=user.id, session_id=session_id)
+    end_session(session, session_id)
+
+
+def end_all_of(
+    session: Session, user: LockedUser, origin: Origin, *, but: UUID | None = None
+) -> int:
+    """End an account's sessions, all or all but one; returns how many there were."""
+    which = [col(LoginSession.user_id) == user.id]
+    if but is not None:
+        which.append(col(LoginSession.id) != but)
+    ended = end_sessions(session, *which)
+    record(session, "sessions_ended", origin, user_id=user.id)
+    return ended
+
+
+def end_everyones(session: Session, origin: Origin) -> int:
+    """Everyone out: from here on nobody's token or session is good, however many there are.
+
+    Returns how many rows there are, which `drop_some` deletes.
+    """
+    raise_epoch(session)
+    record(session, "sessions_ended", origin)
+    return count(session)

@@ -1,8 +1,7 @@
 """What makes older things void: ended sessions, an account's stamp, the service's epoch.
 
 Verbs on a session, in the caller's transaction. Each leaves rows for other processes to read
-and a note in `session.info`, which the transaction hands to this process's list
-(`Revocation.note`) once it is committed.
+and a note in the session, of which this process's list hears once that is committed.
 """
 
 import time
@@ -16,9 +15,8 @@ from sqlalchemy import BigInteger, Text, insert, update
 from sqlalchemy import cast as sql_cast
 from sqlmodel import Session, col, func, select
 
+from gatehouse.store.database import NOTES
 from gatehouse.store.tables import EndedAccount, EndedSession, ServiceEpoch, User, utc_now
-
-NOTES = "gatehouse_ended"  # the key in `session.info`
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ from sqlmodel import Session
 
 from gatehouse.accounts import users
 from gatehouse.accounts.addresses import BadAddress, normalise
-from gatehouse.accounts.audit import COMMAND, record
 from gatehouse.cli.serving import load, require_migrated
-from gatehouse.hashing.passwords import WeakPassword, check_new_password
+from gatehouse.hashing.password_policy import check_new_password
+from gatehouse.hashing.passwords import WeakPassword
 from gatehouse.hooks import Hooks
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.store.tables import User
+from gatehouse.throttling.origin import COMMAND
 
 if TYPE_CHECKING:
     from gatehouse.cli.commands import Service
@@ -38,9 +39,8 @@ def create(service: "Service", asked: argparse.Namespace) -> int:
         role = "admin" if asked.admin else "user"
         with core.database.write() as session:
             user = users.create_user(
-                session, email=asked.email, password_hash=password_hash, role=role
+                session, email=asked.email, password_hash=password_hash, role=role, origin=COMMAND
             )
-            record(session, "user_created", COMMAND, user_id=user.id)
             run_on_registered(core.hooks, session, user, "No account was made")
     except (BadAddress, WeakPassword, users.AddressTaken) as error:
         raise StartRefused(f"No account was made: {error}") from None

@@ -4,16 +4,15 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sqlmodel import Session, col
+from sqlmodel import Session
 
-from gatehouse.accounts import sessions, stamps, users
+from gatehouse.accounts import sessions, users
 from gatehouse.accounts.addresses import BadAddress
-from gatehouse.accounts.audit import COMMAND, record
 from gatehouse.accounts.cleaning import clean_some
 from gatehouse.cli.serving import load
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
-from gatehouse.store.tables import LoginSession
+from gatehouse.throttling.origin import COMMAND
 
 if TYPE_CHECKING:
     from gatehouse.cli.commands import Service
@@ -37,8 +36,7 @@ def disable(service: "Service", asked: argparse.Namespace) -> int:
     """Disable an account and end its sessions. The last active administrator cannot be."""
 
     def change(session: Session, user: users.LockedUser) -> str:
-        ended = users.disable(session, user)
-        record(session, "user_disabled", COMMAND, user_id=user.id)
+        ended = users.disable(session, user, COMMAND)
         return f"Disabled {user.email} and ended {ended} sessions."
 
     return _change(service, asked.email, change)
@@ -48,8 +46,7 @@ def enable(service: "Service", asked: argparse.Namespace) -> int:
     """Let a disabled account log in again."""
 
     def change(session: Session, user: users.LockedUser) -> str:
-        users.enable(session, user)
-        record(session, "user_enabled", COMMAND, user_id=user.id)
+        users.enable(session, user, COMMAND)
         return f"Enabled {user.email}."
 
     return _change(service, asked.email, change)
@@ -64,10 +61,7 @@ def end_sessions(service: "Service", asked: argparse.Namespace) -> int:
         return _change(service, asked.email, _end_sessions_of)
     core: Gatehouse = load(service).state.gatehouse
     with core.database.write() as session:
-        # From here on nobody's token or session is good, however many there are.
-        stamps.raise_epoch(session)
-        ended = sessions.count(session)
-        record(session, "sessions_ended", COMMAND)
+        ended = sessions.end_everyones(session, COMMAND)
     while True:
         with core.database.write() as session:
             if not sessions.drop_some(session):
@@ -80,8 +74,7 @@ _WHEN = "Running services refuse their access tokens within {} seconds."
 
 
 def _end_sessions_of(session: Session, user: users.LockedUser) -> str:
-    ended = sessions.end_sessions(session, col(LoginSession.user_id) == user.id)
-    record(session, "sessions_ended", COMMAND, user_id=user.id)
+    ended = sessions.end_all_of(session, user, COMMAND)
     return f"Ended {ended} sessions of {user.email}."
 
 

@@ -1,33 +1,30 @@
 """The command `user import`: accounts from elsewhere, all of a file or none of it."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from gatehouse.accounts.audit import COMMAND
+from gatehouse.accounts.audit import log_many
+from gatehouse.accounts.users import create_users
 from gatehouse.cli.accounting import run_on_registered
 from gatehouse.cli.import_file import Row, read_rows, show_progress
 from gatehouse.cli.serving import load, require_migrated
 from gatehouse.hooks import Hooks
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
-from gatehouse.store.tables import AuditEvent, User, utc_now
+from gatehouse.store.tables import User, utc_now
+from gatehouse.throttling.origin import COMMAND
 
 if TYPE_CHECKING:
     from gatehouse.cli.commands import Service
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 BATCH = 1_000  # accounts a statement
-log = logging.getLogger("gatehouse.audit")
 
 
 def import_users(service: "Service", asked: argparse.Namespace) -> int:
@@ -52,8 +49,7 @@ def import_users(service: "Service", asked: argparse.Namespace) -> int:
     if asked.dry_run:
         print(f"Every row is good: {total} accounts could be made. Nothing was written.")
         return 0
-    fields = {"event": "user_created", "count": total, "user_agent": COMMAND.user_agent}
-    log.info("%s", "user_created", extra={"fields": fields})
+    log_many("user_created", COMMAND, total)
     _say_what_next(rows, core.settings.auth_require_verified_email)
     return 0
 
@@ -82,20 +78,16 @@ def _taken(session: Session, rows: list[Row]) -> dict[int, str]:
 
 
 def _make_accounts(session: Session, rows: list[Row], hooks: Hooks) -> None:
-    event = AuditEvent(event="user_created", **asdict(COMMAND)).model_dump()
     done = 0
     for batch in _batches(rows):
-        users = [_user(row) for row in batch]
-        session.add_all(users)
+        made = [_user(row) for row in batch]
         try:
-            session.flush()
+            create_users(session, made, COMMAND)
         except IntegrityError:  # PostgreSQL lets others in between the check and this
             raise StartRefused(
                 "Nothing was imported: an address of the file got an account meanwhile. Try again."
             ) from None
-        events = [{**event, "id": uuid4(), "user_id": user.id} for user in users]
-        session.execute(insert(AuditEvent), events)
-        for row, user in zip(batch, users, strict=True):
+        for row, user in zip(batch, made, strict=True):
             where = f" for the row of line {row.line}"
             run_on_registered(hooks, session, user, "Nothing was imported", where)
         done += len(batch)

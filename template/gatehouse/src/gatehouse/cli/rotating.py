@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from gatehouse.accounts.audit import COMMAND, record
+from gatehouse.accounts.audit import note_rotation
 from gatehouse.install import key_ring
 from gatehouse.refusal import StartRefused
 from gatehouse.settings import Settings
@@ -17,6 +17,7 @@ from gatehouse.signing import key_file
 from gatehouse.signing.key_file import Step, Times
 from gatehouse.signing.keys import BadKey, Key, new_key
 from gatehouse.store.database import Database
+from gatehouse.throttling.origin import COMMAND
 
 if TYPE_CHECKING:
     from gatehouse.cli.commands import Service
@@ -128,7 +129,7 @@ def _record(settings: Settings) -> None:
     database = Database(settings.database_url)
     try:
         with database.write() as session:
-            record(session, "keys_rotated", COMMAND)
+            note_rotation(session, COMMAND)
     except SQLAlchemyError as error:
         print(f"The audit table does not have this: {type(error).__name__}.", file=sys.stderr)
     finally:

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -36,11 +36,23 @@ class HashQueue:
     def _new_executor(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._threads, "password", initializer=_lower_priority)
 
-    async def run(self, work: Callable[[], T], client: str = "") -> T:
-        """The result of `work`, done in a thread. "" is no client. Raises HashQueueFull."""
+    def run(
+        self, work: Callable[[], T], client: str = "", before: Callable[[], None] | None = None
+    ) -> Awaitable[T]:
+        """The result of `work`, done in a thread. "" is no client. Raises HashQueueFull.
+
+        `before` is called in that thread, when it is the turn of `work`; what it raises is raised
+        in its place.
+        """
+
+        def take_turn() -> T:
+            if before is not None:
+                before()
+            return work()
+
         self._enter(client)
         try:
-            future = self._executor.submit(work)
+            future = self._executor.submit(take_turn)
         except RuntimeError:  # closed meanwhile
             self._leave(client)
             raise
@@ -51,7 +63,7 @@ class HashQueue:
         # Called too when a client leaves and its call is cancelled while waiting; one that runs
         # cannot be stopped and keeps its place until its memory is free.
         future.add_done_callback(leave)
-        return await asyncio.wrap_future(future)
+        return asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Drop what waits and let go of the threads; a hash under way ends by itself.

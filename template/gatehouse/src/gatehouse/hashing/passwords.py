@@ -5,23 +5,19 @@ Sources: NIST SP 800-63B-4 section 3.1.1.2; OWASP ASVS 5.0 chapters 6.2, 6.3.8 a
 
 import re
 import secrets
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import argon2
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
+from gatehouse.common_words import load_list
 from gatehouse.hashing.hash_queue import HashQueue, HashQueueFull
 from gatehouse.hashing.hash_threads import hash_threads
-from gatehouse.hashing.password_policy import (
-    MAX_LENGTH,
-    WeakPassword,
-    check_new_password,
-    load_list,
-    normalise,
-)
 
 __all__ = [
     "MAX_LENGTH",
@@ -30,14 +26,37 @@ __all__ = [
     "Verified",
     "WeakPassword",
     "argon2_hasher",
-    "check_new_password",
     "normalise",
 ]
 
+MAX_LENGTH = 256  # characters of a password
 # A cost beyond these is a broken row, not a choice: it would hold a thread for hours.
 MOST_MEMORY, MOST_TIME = 4 * 1024 * 1024, 100  # KiB, passes
 BCRYPT = re.compile(r"\$2[abxy]\$(0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}")
 BCRYPT_READS = 72  # bytes of a password
+
+
+class WeakPassword(ValueError):
+    """The password may not be used; the message is the reason and never repeats the password."""
+
+
+def normalise(password: str) -> str:
+    """NFKC, so that one password typed on two systems is one (NIST; against ASVS 6.2.8).
+
+    Nothing is trimmed, cut or lower-cased (ASVS 6.2.8). Raises WeakPassword over MAX_LENGTH code
+    points, counted afterwards, and for lone surrogates, which no hash can take.
+    """
+    too_long = WeakPassword(f"The password must have at most {MAX_LENGTH} characters.")
+    if len(password) > 4 * MAX_LENGTH:  # composing shortens at most fourfold: hopeless, unread
+        raise too_long
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        raise WeakPassword("The password holds characters that are not valid Unicode.") from None
+    normal = unicodedata.normalize("NFKC", password)
+    if len(normal) > MAX_LENGTH:
+        raise too_long
+    return normal
 
 
 def argon2_hasher() -> Argon2Hasher:
@@ -75,10 +94,9 @@ class Passwords:
         self._bcrypt = BcryptHasher()
         self._decoy: str | None = None
 
-    async def start(self) -> str:
-        """Make the decoy with the live parameters, since a fixed one drifts; load the list."""
-        self._decoy = decoy = await self._queue.run(self._prepare)
-        return decoy
+    async def start(self) -> None:
+        """Make the decoy and load the list, so that no request has to wait for them."""
+        await self._queue.run(self._prepare)
 
     async def hash(self, password: str, *, client: str = "") -> str:
         """Hash the normalised password. Raises WeakPassword as normalise does, HashQueueFull.
@@ -92,7 +110,7 @@ class Passwords:
         self,
         password: str,
         stored: str | None,
-        before: Callable[[], None] = lambda: None,
+        before: Callable[[], None] | None = None,
         *,
         client: str = "",
     ) -> Verified | None:
@@ -106,24 +124,22 @@ class Passwords:
         except WeakPassword:
             # Wrong for every account, and yet an attempt: it is counted and costs like any other.
             password, normal, stored = "", "", None
-        decoy = self._decoy or await self.start()
-
-        def check() -> Verified | None:
-            before()
-            return self._check(password, normal, stored, decoy)
-
-        return await self._queue.run(check, client)
+        check = partial(self._check, password, normal, stored)
+        return await self._queue.run(check, client, before)
 
     def close(self) -> None:
         """Drop what waits and let go of the threads, which come back when they are needed."""
         self._queue.close()
 
     def _prepare(self) -> str:
+        """A decoy with the live parameters, since a fixed one drifts."""
         load_list()
-        return self._hasher.hash(secrets.token_urlsafe(32))
+        self._decoy = decoy = self._hasher.hash(secrets.token_urlsafe(32))
+        return decoy
 
-    def _check(self, password: str, normal: str, stored: str | None, decoy: str) -> Verified | None:
+    def _check(self, password: str, normal: str, stored: str | None) -> Verified | None:
         """Answer by the stored hash; where it cannot be computed with, work on the decoy."""
+        decoy = self._decoy or self._prepare()
         try:
             if stored is not None and BCRYPT.fullmatch(stored):
                 right, weaker = self._verify_bcrypt(password, stored), True

@@ -10,9 +10,12 @@ from uuid import UUID
 
 from sqlmodel import Session, col, select
 
-from gatehouse.accounts.audit import Origin
 from gatehouse.hooks import Hooks
+from gatehouse.store.database import NOTES
 from gatehouse.store.tables import Errand, User
+from gatehouse.throttling.origin import Origin
+
+MAIL_WAITS = "mail waits"  # a note of a transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def leave(
     `stamp` is that of the account that it acts for: an errand that makes a link is void when
     the account's has moved on.
     """
-    session.info["gatehouse_errand_left"] = True
+    session.info.setdefault(NOTES, []).append(MAIL_WAITS)
     session.add(
         Errand(
             kind=kind,
@@ -75,24 +78,19 @@ def leave(
     )
 
 
-def origin_of(errand: Errand) -> Origin:
-    """Where the request came from that left it."""
+def notify(session: Session, kind: str, user: User, origin: Origin) -> None:
+    """A mail to an account's present address about something that happened to it."""
+    leave(session, kind, origin, email=user.email, email_key=user.email_key, user_id=user.id)
+
+
+def source_of(errand: Errand) -> Origin:
+    """Where the request came from that asked for it."""
     return Origin(
         ip=errand.ip,
         network=errand.network,
         user_agent=errand.user_agent,
         request_id=errand.request_id,
     )
-
-
-def bind(errand: Errand, user: User) -> bool:
-    """Bind what a form asked for to the account's stamp, at the first look at that account.
-
-    Returns whether that is its stamp still: an errand whose account has moved on makes no link.
-    """
-    if errand.stamp is None:
-        errand.stamp = user.stamp
-    return errand.stamp == user.stamp
 
 
 def is_superseded(session: Session, errand: Errand) -> bool:

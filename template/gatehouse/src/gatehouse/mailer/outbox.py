@@ -14,7 +14,6 @@ from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, select
 
-from gatehouse.accounts import recovery, registration
 from gatehouse.mailer.jobs import Doing, Letter, Terms
 from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.store.database import Database
@@ -30,22 +29,14 @@ LEASE = timedelta(seconds=60)  # longer than a mail server may take
 KEPT = timedelta(hours=24)
 MAIL_TROUBLE = "The task that sends mail does not work."
 
-KINDS: Mapping[str, Doing] = {
-    "register": registration.register,
-    "verify": registration.verify,
-    "forgot": recovery.forgot,
-    "change_email": recovery.change_email,
-    "password_changed": recovery.notice,
-    "address_change_requested": recovery.notice,
-    "address_changed": recovery.notice,
-    "login_after_failures": recovery.notice,
-}
-
 
 class Outbox:
-    """One process's share of the errands."""
+    """One process's share of the errands. `handlers`: what is done for each kind of them."""
 
-    def __init__(self, database: Database, mailer: Mailer, terms: Terms) -> None:
+    def __init__(
+        self, database: Database, mailer: Mailer, terms: Terms, handlers: Mapping[str, Doing]
+    ) -> None:
+        self.handlers = handlers
         self._database = database
         self._mailer = mailer
         self._terms = terms
@@ -146,7 +137,7 @@ class Outbox:
         current = session.get(Errand, errand.id)
         if current is None:
             return None
-        letter = KINDS[current.kind](session, current, self._terms)
+        letter = self.handlers[current.kind](session, current, self._terms)
         if letter is None:
             session.delete(current)
         return letter

@@ -4,19 +4,18 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts import recovery, users
 from gatehouse.accounts.addresses import Address, normalise
-from gatehouse.accounts.audit import origin_of, record
-from gatehouse.accounts.recovery import tell
 from gatehouse.hashing.passwords import normalise as normalise_password
 from gatehouse.routes.shared import (
     TOO_MANY,
     Accepted,
     Body,
+    CallerOrigin,
     confirm_password,
     hash_new_password,
     lock_confirmed,
@@ -86,10 +85,9 @@ def shown(core: Gatehouse, user: User) -> Account:
 
 @router.post("/auth/change-password", status_code=204, responses=_WRONG)
 async def change_password(
-    change: PasswordChange, user: CurrentUser, caller: Caller, core: Core, request: Request
+    change: PasswordChange, user: CurrentUser, caller: Caller, core: Core, origin: CallerOrigin
 ) -> None:
     """Set a new password. Every other session of yours ends."""
-    origin = origin_of(request, core.settings.trusted_proxies).by(user.id, caller.session_id)
     proved = await confirm_password(core, origin, user, change.current_password)
     if normalise_password(change.current_password) == _normalised(change.new_password):
         raise refused("new_password", "The new password is the current one.")
@@ -100,15 +98,8 @@ async def change_password(
     def store() -> None:
         with core.database.write() as session:
             locked = lock_confirmed(core, session, proved, caller, origin.network)
-            users.set_password(session, locked, new_hash, keep=caller.session_id)
-            record(
-                session,
-                "password_changed",
-                origin,
-                user_id=locked.id,
-                session_id=caller.session_id,
-            )
-            tell(session, "password_changed", locked, origin)
+            kept = caller.session_id
+            users.set_password(session, locked, new_hash, "password_changed", origin, keep=kept)
 
     await run_in_threadpool(store)
 
@@ -122,10 +113,9 @@ def _normalised(password: str) -> str:
 
 @router.post("/auth/change-email", status_code=202, responses=_WRONG)
 async def change_email(
-    change: EmailChange, user: CurrentUser, caller: Caller, core: Core, request: Request
+    change: EmailChange, user: CurrentUser, caller: Caller, core: Core, origin: CallerOrigin
 ) -> Accepted:
     """Ask for another address. It is yours once the link in the mail to it was used."""
-    origin = origin_of(request, core.settings.trusted_proxies).by(user.id, caller.session_id)
     proved = await confirm_password(core, origin, user, change.current_password)
 
     def ask() -> None:
@@ -146,19 +136,16 @@ async def change_email(
     responses={**_WRONG, 409: {"description": "You are the last active administrator."}},
 )
 async def delete_me(
-    deletion: Deletion, user: CurrentUser, caller: Caller, core: Core, request: Request
+    deletion: Deletion, user: CurrentUser, caller: Caller, core: Core, origin: CallerOrigin
 ) -> None:
     """Delete your account, its sessions and all that hangs on it. There is no way back."""
-    origin = origin_of(request, core.settings.trusted_proxies).by(user.id, caller.session_id)
     proved = await confirm_password(core, origin, user, deletion.current_password)
 
     def delete() -> None:
         with core.database.write() as session:
             users.lock_administration(session)
             locked = lock_confirmed(core, session, proved, caller, origin.network)
-            core.hooks.on_deleted(session, locked)
-            users.delete_user(session, locked)
-            record(session, "account_deleted", origin, user_id=proved.user_id)
+            users.delete_user(session, locked, core.hooks, origin)
 
     try:
         await run_in_threadpool(delete)

@@ -5,19 +5,19 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, StrictBool, field_validator
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from gatehouse.accounts import users
-from gatehouse.accounts.audit import Event, Origin, origin_of, record
-from gatehouse.accounts.sessions import end_sessions
+from gatehouse.accounts.sessions import end_all_of
 from gatehouse.routes.accounts import Account, shown
-from gatehouse.routes.shared import Body, refused
+from gatehouse.routes.shared import Body, CallerOrigin, refused
 from gatehouse.signing.tokens import AccessToken
 from gatehouse.state import Core, Gatehouse
 from gatehouse.store.paging import Cursor, page_of
-from gatehouse.store.tables import LoginSession, User
+from gatehouse.store.tables import User
+from gatehouse.throttling.origin import Origin
 from gatehouse.web.guards import BAD_TOKEN, requires
 
 router = APIRouter(prefix="/users", tags=["administration"])
@@ -82,20 +82,17 @@ def read_user(user_id: UUID, core: Core) -> AdministeredAccount:
 
 @router.patch("/{user_id}", responses=_LAST)
 def change_user(
-    user_id: UUID, change: AccountChange, caller: Writer, core: Core, request: Request
+    user_id: UUID, change: AccountChange, caller: Writer, core: Core, origin: CallerOrigin
 ) -> AdministeredAccount:
     """Disable or enable an account, or give it another role. All its sessions end at once."""
     if change.role is not None and change.role not in core.roles:
         raise refused("role", "There is no such role.", "unknown_role")
     try:
-        with _administered(core, user_id, caller, request, change.role) as (session, user, origin):
+        with _administered(core, user_id, caller, origin, change.role) as (session, user):
             if change.role not in (None, user.role):
-                users.change_role(session, user, change.role or "")
-                record(session, "role_changed", origin, user_id=user.id)
+                users.change_role(session, user, change.role or "", origin)
             if change.is_active is not None and change.is_active != user.is_active:
-                (users.enable if change.is_active else users.disable)(session, user)
-                done: Event = "user_enabled" if change.is_active else "user_disabled"
-                record(session, done, origin, user_id=user.id)
+                (users.enable if change.is_active else users.disable)(session, user, origin)
             session.flush()
             return _shown(core, user)
     except users.LastAdministrator:
@@ -103,11 +100,10 @@ def change_user(
 
 
 @router.delete("/{user_id}/sessions", status_code=204)
-def end_user_sessions(user_id: UUID, caller: Writer, core: Core, request: Request) -> None:
+def end_user_sessions(user_id: UUID, caller: Writer, core: Core, origin: CallerOrigin) -> None:
     """Log an account out everywhere."""
-    with _administered(core, user_id, caller, request) as (session, user, origin):
-        end_sessions(session, col(LoginSession.user_id) == user.id)
-        record(session, "sessions_ended", origin, user_id=user.id)
+    with _administered(core, user_id, caller, origin) as (session, user):
+        end_all_of(session, user, origin)
 
 
 @contextmanager
@@ -115,26 +111,22 @@ def _administered(
     core: Gatehouse,
     user_id: UUID,
     caller: AccessToken,
-    request: Request,
+    origin: Origin,
     role: str | None = None,
-) -> Iterator[tuple[Session, users.LockedUser, Origin]]:
+) -> Iterator[tuple[Session, users.LockedUser]]:
     """A transaction that holds the account, if the caller may act on it. Else 401, 403, 404."""
-    origin = origin_of(request, core.settings.trusted_proxies)
-    origin = origin.by(caller.user_id, caller.session_id)
     acting = users.Acting(caller.user_id, caller.session_id, caller.scopes)
     try:
         with core.database.write() as session:
             user = users.lock_administered(
-                session, acting, user_id, core.roles, core.lives.idle, role=role
+                session, acting, user_id, core.roles, core.lives.idle, origin, role=role
             )
-            yield session, user, origin
+            yield session, user
     except users.NoSuchUser:
         raise _MISSING from None
     except users.NotLoggedIn:
         raise BAD_TOKEN from None
     except users.NotAllowed as refusal:
-        with core.database.write() as session:
-            record(session, "role_refused", origin, user_id=user_id)
         raise HTTPException(403, str(refusal)) from None
 
 

@@ -3,14 +3,13 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException
 from pydantic import Field
 from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts import one_time, recovery, registration
 from gatehouse.accounts.addresses import BadAddress, KnownAddress
-from gatehouse.accounts.audit import Origin, origin_of
 from gatehouse.accounts.one_time import BadOneTimeToken
 from gatehouse.accounts.proving import WrongPassword, prove_link_password
 from gatehouse.routes.shared import (
@@ -22,7 +21,8 @@ from gatehouse.routes.shared import (
     knock,
     limited,
 )
-from gatehouse.state import Core, Gatehouse
+from gatehouse.state import Core, Gatehouse, RequestOrigin
+from gatehouse.throttling.origin import Origin
 from gatehouse.throttling.throttle import FORGOT, ONE_TIME
 from gatehouse.web.guards import public
 from gatehouse.web.problems import WrongLinkPassword
@@ -64,9 +64,8 @@ _BAD_LINK: dict[int | str, dict[str, Any]] = {
 @router.post("/verify-email", status_code=204, responses=_BAD_LINK)
 @public
 @limited(ONE_TIME)
-async def verify_email(sent: Verification, core: Core, request: Request) -> None:
+async def verify_email(sent: Verification, core: Core, origin: RequestOrigin) -> None:
     """Prove an address, of a new account or the new one of an old account, by a mailed token."""
-    origin = origin_of(request, core.settings.trusted_proxies)
     try:
         if sent.password is not None:
             await prove_link_password(core, origin, sent.token, sent.password)
@@ -86,18 +85,16 @@ def _confirm(core: Gatehouse, origin: Origin, token: str) -> None:
 @router.post("/forgot-password", status_code=202, responses=TOO_MANY)
 @public
 @limited(FORGOT)
-def forgot_password(asked: ForgottenPassword, core: Core, request: Request) -> Accepted:
+def forgot_password(asked: ForgottenPassword, core: Core, origin: RequestOrigin) -> Accepted:
     """Ask for a mail with a link that sets a new password. Nothing changes until it is used."""
-    origin = origin_of(request, core.settings.trusted_proxies)
     return knock(core, origin, "forgot", asked.email)
 
 
 @router.post("/reset-password", status_code=204, responses=_BAD_LINK)
 @public
 @limited(ONE_TIME)
-async def reset_password(sent: PasswordReset, core: Core, request: Request) -> None:
+async def reset_password(sent: PasswordReset, core: Core, origin: RequestOrigin) -> None:
     """Set a new password by a mailed token. It ends every session, and opens none."""
-    origin = origin_of(request, core.settings.trusted_proxies)
     user_id, email = await run_in_threadpool(_holder, core, sent.token)
     password_hash = await hash_new_password(core, origin, sent.password, email, "password")
     await run_in_threadpool(_reset, core, origin, sent.token, user_id, password_hash)

@@ -2,12 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts.addresses import Address, KnownAddress
-from gatehouse.accounts.audit import origin_of
 from gatehouse.routes.shared import (
     TOO_MANY,
     Accepted,
@@ -17,7 +16,7 @@ from gatehouse.routes.shared import (
     knock,
     limited,
 )
-from gatehouse.state import Core
+from gatehouse.state import Core, RequestOrigin
 from gatehouse.throttling.throttle import REGISTER, RESEND
 from gatehouse.web.guards import public
 
@@ -40,9 +39,8 @@ class AddressOnly(Body):
 @router.post("/register", status_code=202, responses=TOO_MANY)
 @public
 @limited(REGISTER)
-async def register(new: Registration, core: Core, request: Request) -> Accepted:
+async def register(new: Registration, core: Core, origin: RequestOrigin) -> Accepted:
     """Ask for an account. The mail that follows has a link, or says that there is one already."""
-    origin = origin_of(request, core.settings.trusted_proxies)
     password_hash = await hash_new_password(core, origin, new.password, new.email, "password")
     return await run_in_threadpool(knock, core, origin, "register", new.email, password_hash)
 
@@ -50,7 +48,6 @@ async def register(new: Registration, core: Core, request: Request) -> Accepted:
 @router.post("/verify-email/resend", status_code=202, responses=TOO_MANY)
 @public
 @limited(RESEND)
-def resend_verification(asked: AddressOnly, core: Core, request: Request) -> Accepted:
+def resend_verification(asked: AddressOnly, core: Core, origin: RequestOrigin) -> Accepted:
     """Ask for the mail with the link again."""
-    origin = origin_of(request, core.settings.trusted_proxies)
     return knock(core, origin, "verify", asked.email)

@@ -7,19 +7,25 @@ from uuid import UUID
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlmodel import Session, col
+from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts import users
-from gatehouse.accounts.audit import Origin, origin_of, record
 from gatehouse.accounts.refresh import digest_of, is_refresh_token
-from gatehouse.accounts.sessions import end_session, end_sessions, live_sessions
+from gatehouse.accounts.sessions import (
+    NoSuchSession,
+    end_all_of,
+    end_own,
+    live_sessions,
+    log_out,
+)
 from gatehouse.routes.forms import read_form, required
-from gatehouse.routes.shared import TOO_MANY, refuse_flood, require_open
+from gatehouse.routes.shared import TOO_MANY, CallerOrigin, refuse_flood, require_open
 from gatehouse.routes.token import OAuthProblem
-from gatehouse.signing.tokens import AccessToken, BadAccessToken
-from gatehouse.state import Core, Gatehouse
-from gatehouse.store.tables import LoginSession, RefreshToken
+from gatehouse.signing.tokens import BadAccessToken
+from gatehouse.state import Core, Gatehouse, RequestOrigin
+from gatehouse.store.tables import RefreshToken
+from gatehouse.throttling.origin import Origin
 from gatehouse.throttling.throttle import REFRESH
 from gatehouse.web.guards import Caller, public
 
@@ -61,10 +67,9 @@ _FORM: dict[str, Any] = {
     responses={**TOO_MANY, 400: {"model": OAuthProblem, "description": "The request is refused"}},
 )
 @public
-async def revoke_token(request: Request, core: Core) -> Response:
+async def revoke_token(request: Request, core: Core, origin: RequestOrigin) -> Response:
     """Log out: end the session of a refresh or access token. 200 also for an unknown one."""
     token = required(await read_form(request), "token")
-    origin = origin_of(request, core.settings.trusted_proxies)
     await run_in_threadpool(_log_out, core, origin, token)
     return JSONResponse({})
 
@@ -73,12 +78,8 @@ def _log_out(core: Gatehouse, origin: Origin, token: str) -> None:
     refuse_flood(core, origin, REFRESH)
     with core.database.write() as session:
         session_id = _session_of(core, session, token)
-        login = session.get(LoginSession, session_id) if session_id else None
-        if login is None:
-            return
-        acting = origin.by(login.user_id, login.id)
-        record(session, "logout", acting, user_id=login.user_id, session_id=login.id)
-        end_session(session, login.id)
+        if session_id is not None:
+            log_out(session, session_id, origin)
 
 
 def _session_of(core: Gatehouse, session: Session, token: str) -> UUID | None:
@@ -100,32 +101,20 @@ def list_sessions(caller: Caller, core: Core) -> list[SessionOut]:
 
 
 @router.delete("/sessions/{session_id}", status_code=204)
-def delete_session(session_id: UUID, caller: Caller, core: Core, request: Request) -> None:
+def delete_session(session_id: UUID, caller: Caller, core: Core, origin: CallerOrigin) -> None:
     """End one of your sessions. Another user's is 404, like one that is not there."""
-    origin = _origin(core, request, caller)
-    with core.database.write() as session:
-        require_open(core, session, users.lock_user(session, caller.user_id), caller)
-        login = session.get(LoginSession, session_id)
-        if login is None or login.user_id != caller.user_id:
-            raise HTTPException(404, "There is no such session.")
-        record(session, "sessions_ended", origin, user_id=caller.user_id, session_id=session_id)
-        end_session(session, session_id)
-
-
-def _origin(core: Gatehouse, request: Request, caller: AccessToken) -> Origin:
-    origin = origin_of(request, core.settings.trusted_proxies)
-    return origin.by(caller.user_id, caller.session_id)
+    try:
+        with core.database.write() as session:
+            held = users.lock_user(session, caller.user_id)
+            end_own(session, require_open(core, session, held, caller), session_id, origin)
+    except NoSuchSession:
+        raise HTTPException(404, "There is no such session.") from None
 
 
 @router.delete("/sessions", status_code=204)
-def delete_other_sessions(caller: Caller, core: Core, request: Request) -> None:
+def delete_other_sessions(caller: Caller, core: Core, origin: CallerOrigin) -> None:
     """End all your sessions but the one that asks."""
-    origin = _origin(core, request, caller)
     with core.database.write() as session:
-        require_open(core, session, users.lock_user(session, caller.user_id), caller)
-        end_sessions(
-            session,
-            col(LoginSession.user_id) == caller.user_id,
-            col(LoginSession.id) != caller.session_id,
-        )
-        record(session, "sessions_ended", origin, user_id=caller.user_id)
+        held = users.lock_user(session, caller.user_id)
+        user = require_open(core, session, held, caller)
+        end_all_of(session, user, origin, but=caller.session_id)

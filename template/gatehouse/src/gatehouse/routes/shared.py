@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import HTTPException, Request, Response
+from fastapi import Depends, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
@@ -13,15 +13,17 @@ from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts import users
 from gatehouse.accounts.addresses import lenient_key, normalise
-from gatehouse.accounts.audit import Origin, origin_of
-from gatehouse.accounts.proving import WrongPassword, prove_password, refuse_throttled
-from gatehouse.hashing.passwords import WeakPassword, check_new_password
+from gatehouse.accounts.logins import prove_password
+from gatehouse.accounts.proving import WrongPassword, refuse_throttled
+from gatehouse.hashing.password_policy import check_new_password
+from gatehouse.hashing.passwords import WeakPassword
 from gatehouse.mailer.jobs import leave
 from gatehouse.signing.tokens import AccessToken
-from gatehouse.state import Gatehouse, core_of
+from gatehouse.state import Gatehouse, RequestOrigin, core_of, origin_of_request
 from gatehouse.store.tables import User
+from gatehouse.throttling.origin import Origin
 from gatehouse.throttling.throttle import Limit
-from gatehouse.web.guards import BAD_TOKEN
+from gatehouse.web.guards import BAD_TOKEN, Caller
 
 log = logging.getLogger("gatehouse.hooks")
 
@@ -43,6 +45,13 @@ class Accepted(BaseModel):
     """The one answer to whoever asks for a mail, whether or not there is an account."""
 
     detail: str = "If this address can be used here, a mail is on its way to it."
+
+
+async def _origin_of_caller(caller: Caller, origin: RequestOrigin) -> Origin:
+    return origin.by(caller.user_id, caller.session_id)
+
+
+CallerOrigin = Annotated[Origin, Depends(_origin_of_caller)]
 
 
 def refuse_flood(core: Gatehouse, origin: Origin, limit: Limit) -> None:
@@ -70,7 +79,7 @@ class LimitedRoute(APIRoute):
 
         async def counted(request: Request) -> Response:
             core = await core_of(request)
-            origin = origin_of(request, core.settings.trusted_proxies)
+            origin = await origin_of_request(request)
             await run_in_threadpool(refuse_flood, core, origin, limit)
             return await handle(request)
 

@@ -5,10 +5,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
+from gatehouse.accounts.logins import log_in
+from gatehouse.accounts.proving import WrongPassword
+from gatehouse.accounts.refresh import Granted
 from gatehouse.routes.forms import read_form, required
-from gatehouse.routes.grants import Granted, log_in, refresh
+from gatehouse.routes.grants import go_on, no_login
 from gatehouse.routes.shared import TOO_MANY
-from gatehouse.state import Core, Gatehouse
+from gatehouse.state import Core, Gatehouse, RequestOrigin
 from gatehouse.web.guards import public
 from gatehouse.web.problems import OAuthError
 
@@ -72,16 +75,24 @@ _FORM: dict[str, Any] = {
     },
 )
 @public
-async def issue_token(request: Request, response: Response, core: Core) -> TokenAnswer:
+async def issue_token(
+    request: Request, response: Response, core: Core, origin: RequestOrigin
+) -> TokenAnswer:
     """Log in with an e-mail address and a password, or go on with a refresh token."""
     form = await read_form(request)
     grant_type = required(form, "grant_type")
-    asked = _scopes(core, form.get("scope"))
+    # RFC 6749 section 3.3: one space between two names. None is all that there are.
+    asked = frozenset(form["scope"].split(" ")) if "scope" in form else None
+    if asked is not None and not asked <= core.scopes.keys():
+        raise OAuthError("invalid_scope", "A scope that was asked for does not exist.")
     if grant_type == "password":
         username, password = required(form, "username"), required(form, "password")
-        granted = await log_in(request, core, username, password, asked)
+        try:
+            granted = await log_in(core, origin, username, password, asked)
+        except WrongPassword:
+            raise no_login() from None
     elif grant_type == "refresh_token":
-        granted = await refresh(request, core, required(form, "refresh_token"), asked)
+        granted = await go_on(core, origin, required(form, "refresh_token"), asked)
     else:
         raise OAuthError("unsupported_grant_type", "This service knows password and refresh_token.")
     response.headers["Pragma"] = "no-cache"
@@ -89,15 +100,16 @@ async def issue_token(request: Request, response: Response, core: Core) -> Token
 
 
 def _answer(core: Gatehouse, granted: Granted) -> TokenAnswer:
+    login = granted.login
     token, lifetime = core.tokens.issue(
-        user_id=granted.user_id,
-        session_id=granted.session_id,
+        user_id=login.user_id,
+        session_id=login.id,
         scopes=granted.scopes,
-        auth_time=granted.auth_time,
-        session_end=granted.session_end,
+        auth_time=login.created_at.timestamp(),
+        session_end=login.expires_at.timestamp(),
         extra=granted.extra,
-        stamp=granted.stamp,
-        epoch=granted.epoch,
+        stamp=login.stamp,
+        epoch=login.epoch,
     )
     return TokenAnswer(
         access_token=token,
@@ -106,14 +118,3 @@ def _answer(core: Gatehouse, granted: Granted) -> TokenAnswer:
         refresh_token=granted.refresh_token,
         scope=" ".join(sorted(granted.scopes)),
     )
-
-
-def _scopes(core: Gatehouse, asked: str | None) -> frozenset[str] | None:
-    """The scopes asked for, None for all that there are."""
-    if asked is None:
-        return None
-    # RFC 6749 section 3.3: one space between two names.
-    names = frozenset(asked.split(" "))
-    if not names <= core.scopes.keys():
-        raise OAuthError("invalid_scope", "A scope that was asked for does not exist.")
-    return names

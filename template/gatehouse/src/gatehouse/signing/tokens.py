@@ -97,7 +97,7 @@ class Tokens:
         if taken := RESERVED & extra.keys():
             raise ValueError(f"extra_claims must not set {', '.join(sorted(taken))}")
         claims = {**extra, **claims}
-        key = expected.ring.signing
+        key = expected.ring.keys[0]  # the first signs
         header = {"typ": "at+jwt", "kid": key.kid}
         text = jwt.encode(claims, key.signing, algorithm=key.algorithm, headers=header)
         return text, lifetime

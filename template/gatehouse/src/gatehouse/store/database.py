@@ -1,9 +1,10 @@
 """The engine and its sessions, for SQLite and PostgreSQL."""
 
+import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
@@ -21,6 +22,18 @@ CONNECT_WAIT = 5  # seconds that PostgreSQL may take to accept a connection
 STATEMENT_LIMIT = 10  # seconds that PostgreSQL may take over one statement
 
 
+NOTES = "gatehouse_notes"  # the key in `session.info` of what others hear after the commit
+
+
+class CommittedRefusal(Exception):
+    """Raised in a transaction it undoes nothing: what was written before it must survive it."""
+
+
+# Blocking work, off the event loop: on the loop's few threads, not on the forty that all plain
+# routes share, where a task waits three times for its turn.
+in_thread = asyncio.to_thread
+
+
 class Database:
     """One process's connections. Sessions are synchronous: use them in a thread.
 
@@ -33,26 +46,36 @@ class Database:
         self.engine = create_database_engine(url)
         self._writer = self.engine.execution_options(gatehouse_write=True)
         self._one_writer = threading.Lock() if self.engine.dialect.name == "sqlite" else None
-        # Called with a session's `info` after its commit: verbs note there what others must know.
-        self.committed: Callable[[dict[Any, Any]], None] = lambda _: None
+        # Called after a commit with what verbs have noted in the session, if they have.
+        self.committed: Callable[[Sequence[object]], None] = lambda _: None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session for reading. Rows stay readable after its end."""
         with Session(self.engine, expire_on_commit=False) as session:
+            session.connection()  # the transaction begins here, and not at the first query
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session in one transaction, committed at the end, rolled back by an exception.
 
-        What the verbs noted in it (ended sessions, mail that waits) is told after the commit.
+        But not by a `CommittedRefusal`: that is raised after the commit. What the verbs noted in
+        the session (who is out, that mail waits) is heard after the commit, and only after it.
         """
+        refusal: CommittedRefusal | None = None
         with self._turn(), Session(self._writer, expire_on_commit=False) as session:
             with session.begin():
-                yield session
-            noted = dict(session.info)
-        self.committed(noted)
+                session.connection()
+                try:
+                    yield session
+                except CommittedRefusal as raised:
+                    refusal = raised
+            noted = session.info.get(NOTES)
+        if noted:
+            self.committed(noted)
+        if refusal is not None:
+            raise refusal
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -5,9 +5,9 @@ Everything here blocks; call it in a thread. The windows are those of the `limit
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import NamedTuple
 
 from gatehouse.throttling.counters import Store, Windows
 
@@ -51,20 +51,6 @@ class Throttled(Exception):
         self.first = first
 
 
-def network_of(ip: str) -> str:
-    """Whom to count: an IPv4 address, or the /64 of an IPv6 one, which is what one client gets.
-
-    Text that is no address comes back as it is, cut to 64 characters.
-    """
-    try:
-        parsed = ip_address(ip)
-    except ValueError:
-        return ip[:64]
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    return str(parsed.ipv4_mapped or IPv6Network((int(parsed), 64), strict=False))
-
-
 class Throttle:
     """Counts in `url`: "memory://", or a Redis or Valkey that all processes of `service` share.
 
@@ -81,15 +67,18 @@ class Throttle:
 
     def count(self, limit: Limit, key: str) -> None:
         """Count one of `key`. Raises `Throttled` when over; what is refused is not counted."""
-        hashed = _key(limit, key)
-        _raise(self._windows.run(lambda store: _take(store, limit, hashed)))
+        window = _window(limit, key)
+
+        def take(store: Store) -> Throttled | None:
+            return None if store.acquire_entry(*window) else _refusal(store, window)
+
+        if refusal := self._windows.run(take):
+            raise refusal
 
     def allows(self, limit: Limit, key: str) -> bool:
         """Count one of `key`; False when over."""
-        hashed = _key(limit, key)
-        return self._windows.run(
-            lambda store: store.acquire_entry(hashed, limit.amount, limit.seconds)
-        )
+        window = _window(limit, key)
+        return self._windows.run(lambda store: store.acquire_entry(*window))
 
     def allows_mail(self, kind: str, key: str, network: str) -> bool:
         """Count a mail of a kind to an address, asked for from a network; False when over.
@@ -99,21 +88,17 @@ class Throttle:
         these. What is refused counts nowhere.
         """
         windows = (
-            (MAIL, _key(MAIL, kind, key, network)),
-            (MAIL_SHARE, _key(MAIL_SHARE, key, network)),
-            (MAIL_ADDRESS, _key(MAIL_ADDRESS, key)),
+            _window(MAIL, kind, key, network),
+            _window(MAIL_SHARE, key, network),
+            _window(MAIL_ADDRESS, key),
         )
 
         def take(store: Store) -> bool:
-            for limit, window in windows:
-                seen = store.get_moving_window(window, limit.amount, limit.seconds)[1]
-                if seen >= limit.amount:
+            for window in windows:
+                if store.get_moving_window(*window)[1] >= window.amount:
                     return False
             # Full only if others came between, in a shared store: then one of another is lost.
-            return all(
-                store.acquire_entry(window, limit.amount, limit.seconds)
-                for limit, window in windows
-            )
+            return all(store.acquire_entry(*window) for window in windows)
 
         return self._windows.run(take)
 
@@ -122,43 +107,44 @@ class Throttle:
 
         Raises `Throttled`. A refused attempt is not counted, so it does not prolong the wait.
         """
-        pair = _key(LOGIN_PAIR, account, network)
-        whole = _key(LOGIN_NETWORK, network)
+        pair = _window(LOGIN_PAIR, account, network)
+        whole = _window(LOGIN_NETWORK, network)
+        returned = _returned(whole)
 
         def attempt(store: Store) -> Throttled | None:
-            seen = store.get_moving_window(pair, LOGIN_PAIR.amount, LOGIN_PAIR.seconds)[1]
-            if seen >= LOGIN_PAIR.amount:
-                return _refusal(store, LOGIN_PAIR, pair)
+            if store.get_moving_window(*pair)[1] >= pair.amount:
+                return _refusal(store, pair)
             # The network comes first: its limit bounds how many pairs it can bring into being.
-            amount = LOGIN_NETWORK.amount + _given_back(store, whole)
-            refusal = _take(store, replace(LOGIN_NETWORK, amount=amount), whole)
-            if refusal is None and (refusal := _take(store, LOGIN_PAIR, pair)):
-                _give_back(store, whole)  # parallel attempts filled the pair meanwhile
-            return refusal
+            most = whole._replace(amount=whole.amount + store.get_moving_window(*returned)[1])
+            if not store.acquire_entry(*most):
+                return _refusal(store, most)
+            if not store.acquire_entry(*pair):  # parallel attempts filled it meanwhile
+                store.acquire_entry(*returned)
+                return _refusal(store, pair)
+            return None
 
-        _raise(self._windows.run(attempt))
+        if refusal := self._windows.run(attempt):
+            raise refusal
 
     def check_login(self, account: str, network: str) -> None:
         """Raise `Throttled` where `count_login` or `login_succeeded` would.
 
         Counts nothing, so it comes first alone.
         """
-        pair = _key(LOGIN_PAIR, account, network)
-        whole = _key(LOGIN_NETWORK, network)
-        right = _key(LOGIN_RIGHT, account, network)
+        pair = _window(LOGIN_PAIR, account, network)
+        right = _window(LOGIN_RIGHT, account, network)
+        whole = _window(LOGIN_NETWORK, network)
+        returned = _returned(whole)
 
         def look(store: Store) -> Throttled | None:
-            network_amount = LOGIN_NETWORK.amount + _given_back(store, whole)
-            for limit, key in (
-                (LOGIN_PAIR, pair),
-                (LOGIN_RIGHT, right),
-                (replace(LOGIN_NETWORK, amount=network_amount), whole),
-            ):
-                if store.get_moving_window(key, limit.amount, limit.seconds)[1] >= limit.amount:
-                    return _refusal(store, limit, key)
+            more = store.get_moving_window(*returned)[1]
+            for window in (pair, right, whole._replace(amount=whole.amount + more)):
+                if store.get_moving_window(*window)[1] >= window.amount:
+                    return _refusal(store, window)
             return None
 
-        _raise(self._windows.run(look))
+        if refusal := self._windows.run(look):
+            raise refusal
 
     def login_succeeded(self, account: str, network: str) -> None:
         """Forget the pair's failures. The attempt itself no longer weighs on its network.
@@ -167,16 +153,17 @@ class Throttle:
         Raises `Throttled` for more right logins than anyone needs: each is a hash, a session and
         rows, and one account must not take all of them.
         """
-        pair = _key(LOGIN_PAIR, account, network)
-        whole = _key(LOGIN_NETWORK, network)
-        right = _key(LOGIN_RIGHT, account, network)
+        pair = _window(LOGIN_PAIR, account, network)
+        right = _window(LOGIN_RIGHT, account, network)
+        returned = _returned(_window(LOGIN_NETWORK, network))
 
         def succeed(store: Store) -> Throttled | None:
-            store.clear(pair)
-            _give_back(store, whole)
-            return _take(store, LOGIN_RIGHT, right)
+            store.clear(pair.key)
+            store.acquire_entry(*returned)
+            return None if store.acquire_entry(*right) else _refusal(store, right)
 
-        _raise(self._windows.run(succeed))
+        if refusal := self._windows.run(succeed):
+            raise refusal
 
     def forget(self) -> None:
         """Forget all that this process has counted, which tests do between each other."""
@@ -187,36 +174,27 @@ class Throttle:
         self._windows.close()
 
 
-def _raise(refusal: Throttled | None) -> None:
-    if refusal is not None:
-        raise refusal
+class _Window(NamedTuple):
+    """What a storage of the `limits` library is asked for, in its own order."""
+
+    key: str
+    amount: int
+    seconds: int
 
 
-def _key(limit: Limit, *parts: str) -> str:
-    """Bounded in length, and no address to be read in the store. Any text will do (RFC 8259)."""
+def _window(limit: Limit, *parts: str) -> _Window:
+    """Its key is bounded in length, and shows no address. Any text will do (RFC 8259)."""
     digests = (sha256(part.encode("utf-8", "surrogatepass")).hexdigest() for part in parts)
-    return ":".join((limit.name, *digests))
+    return _Window(":".join((limit.name, *digests)), limit.amount, limit.seconds)
 
 
-def _take(store: Store, limit: Limit, key: str) -> Throttled | None:
-    """Count one, atomically, unless the window is full."""
-    if store.acquire_entry(key, limit.amount, limit.seconds):
-        return None
-    return _refusal(store, limit, key)
-
-
-def _refusal(store: Store, limit: Limit, key: str) -> Throttled:
-    oldest = store.get_moving_window(key, limit.amount, limit.seconds)[0]
-    left = math.ceil(oldest + limit.seconds - time.time())
-    first = store.acquire_entry(f"{key}:refused", 1, limit.seconds)
-    return Throttled(min(max(left, 1), limit.seconds), first)
-
-
-def _given_back(store: Store, whole: str) -> int:
-    window = LOGIN_NETWORK.seconds - HASH_SECONDS
-    return store.get_moving_window(f"{whole}:returned", RIGHT_LOGINS, window)[1]
-
-
-def _give_back(store: Store, whole: str) -> None:
+def _returned(whole: _Window) -> _Window:
     """No storage can remove one entry, so what was given back is a second window beside it."""
-    store.acquire_entry(f"{whole}:returned", RIGHT_LOGINS, LOGIN_NETWORK.seconds)
+    return _Window(f"{whole.key}:returned", RIGHT_LOGINS, whole.seconds - HASH_SECONDS)
+
+
+def _refusal(store: Store, window: _Window) -> Throttled:
+    oldest = store.get_moving_window(*window)[0]
+    left = math.ceil(oldest + window.seconds - time.time())
+    first = store.acquire_entry(f"{window.key}:refused", 1, window.seconds)
+    return Throttled(min(max(left, 1), window.seconds), first)

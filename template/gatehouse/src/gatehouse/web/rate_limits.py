@@ -6,8 +6,7 @@ from fastapi import Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
-from gatehouse.accounts.audit import origin_of
-from gatehouse.state import core_of
+from gatehouse.state import core_of, origin_of_request
 from gatehouse.throttling.throttle import Limit
 
 
@@ -22,7 +21,7 @@ def throttled(amount: int, *, seconds: int) -> Any:
         core = await core_of(connection)
         path = getattr(connection.scope.get("route"), "path", "")
         limit = Limit(f"route {path}", amount, seconds)
-        origin = origin_of(connection, core.settings.trusted_proxies)
+        origin = await origin_of_request(connection)
         await run_in_threadpool(core.throttle.count, limit, origin.network)
 
     return Depends(throttle)

@@ -1,5 +1,7 @@
 """What is too large, or not UTF-8, is refused before the application reads it."""
 
+from collections.abc import Awaitable
+
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,58 +13,61 @@ MAX_HEADERS = 64 * 1024  # bytes; httptools, unlike h11, has no limit of its own
 
 
 class Limits:
-    """Refuses what is too large or not UTF-8 before the application reads it."""
+    """Refuses what is too large or not UTF-8 before the application reads it.
+
+    It has nothing to do afterwards, so it hands on what there is to await and waits for nothing.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
         size, has_body = 0, False
         for name, value in scope["headers"]:
             size += len(name) + len(value)
             if name in _OF_A_BODY:
                 has_body = True
         if size > MAX_HEADERS:
-            await problem(431, TOO_LARGE, _CLOSE)(scope, receive, send)
-        elif has_body:
-            await self._with_body(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+            return problem(431, TOO_LARGE, _CLOSE)(scope, receive, send)
+        if has_body:
+            return self._with_body(scope, receive, send)
+        return self.app(scope, receive, send)
 
-    async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _with_body(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         headers = Headers(scope=scope)
         length = headers.get("content-length", "").lstrip("0")
         if length and "transfer-encoding" in headers:
             # RFC 9112 section 6.1: two lengths are how one request is smuggled inside another.
-            await problem(400, "The request has two lengths.", _CLOSE)(scope, receive, send)
-        elif length.isdigit() and int(length[:20]) > MAX_BODY:
-            await problem(413, TOO_LARGE, _CLOSE)(scope, receive, send)
-        else:
-            is_json = any("json" in given.lower() for given in headers.getlist("content-type"))
-            await self._with_checked_body(_Body(receive, is_json), scope, send)
+            return problem(400, "The request has two lengths.", _CLOSE)(scope, receive, send)
+        if length.isdigit() and int(length[:20]) > MAX_BODY:
+            return problem(413, TOO_LARGE, _CLOSE)(scope, receive, send)
+        is_json = any("json" in given.lower() for given in headers.getlist("content-type"))
+        return self._with_checked_body(_Body(receive, is_json), scope, send)
 
-    async def _with_checked_body(self, body: "_Body", scope: Scope, send: Send) -> None:
+    def _with_checked_body(self, body: "_Body", scope: Scope, send: Send) -> Awaitable[None]:
         """Whatever the application makes of a refused body, the answer is our refusal.
 
         A middleware of the owner's may turn the exception into another one (400 or 500).
         """
         started = refused = False
 
-        async def send_checked(message: Message) -> None:
-            nonlocal started, refused
-            if body.refusal is None or started:
-                started = True
-                await send(message)
-            elif not refused:
+        def send_checked(message: Message) -> Awaitable[None]:
+            nonlocal started
+            if body.refusal is not None and not started:
+                return refuse(body.refusal)
+            started = True
+            return send(message)
+
+        async def refuse(error: HTTPException) -> None:
+            nonlocal refused
+            if not refused:
                 refused = True
-                error = body.refusal
                 answer = problem(error.status_code, error.detail, error.headers)
                 await answer(scope, body.receive, send)
 
-        await self.app(scope, body.receive, send_checked)
+        return self.app(scope, body.receive, send_checked)
 
 
 _OF_A_BODY = (b"content-length", b"transfer-encoding")
