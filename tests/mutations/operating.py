@@ -305,7 +305,7 @@ MUTATIONS = {
     ),
     "clients that are all the proxy": Mutation(
         f"{CORE}/cli/risks.py",
-        "if seen.clients and all(_is_in(client, trusted) for client in seen.clients):",
+        "if seen.clients and all(is_trusted(client, trusted) for client in seen.clients):",
         "if False:",
         "gatehouse/tests/test_diagnosing.py",
     ),

@@ -22,7 +22,7 @@ from sqlmodel import col, select
 from gatehouse import utc_now
 from gatehouse.accounts.one_time import issue
 from gatehouse.accounts.users import lock_user
-from gatehouse.cli import commands
+from gatehouse.cli import commands, failures
 from gatehouse.hashing import passwords
 from gatehouse.refusal import StartRefused
 from gatehouse.signing.keys import read_keys
@@ -242,7 +242,7 @@ def test_what_a_server_said_is_told_when_it_holds_nothing_of_the_url(
     url: str, said: str, told: str
 ) -> None:
     error = OperationalError(None, None, Exception(said))
-    line = commands.in_words(error, url, "sample")
+    line = failures.in_words(error, url, "sample")
     assert (told in line) if told else ("Reason" not in line)
     for part in ("s3cret", "secret", "192.0.2.1", "bob", "example", "ss'"):
         assert part not in line

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from sqlalchemy import insert
@@ -16,21 +15,19 @@ from sqlmodel import Session, col, select
 from gatehouse.accounts.audit import COMMAND
 from gatehouse.cli.accounting import run_on_registered
 from gatehouse.cli.import_file import Row, read_rows, show_progress
+from gatehouse.cli.service import Service
 from gatehouse.cli.serving import load, require_migrated
 from gatehouse.hooks import Hooks
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.store.tables import AuditEvent, User, utc_now
 
-if TYPE_CHECKING:
-    from gatehouse.cli.commands import Service
-
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 BATCH = 1_000  # accounts a statement
 log = logging.getLogger("gatehouse.audit")
 
 
-def import_users(service: "Service", asked: argparse.Namespace) -> int:
+def import_users(service: Service, asked: argparse.Namespace) -> int:
     """Check every row of the file; if all are good, make their accounts in one transaction."""
     kind: str | None = asked.format or FORMATS.get(Path(asked.file).suffix.lower())
     if kind is None:

@@ -5,6 +5,7 @@ Sources: NIST SP 800-63B-4 section 3.1.1.2; OWASP ASVS 5.0 chapters 6.2, 6.3.8 a
 
 import re
 import secrets
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -74,11 +75,15 @@ class Passwords:
         self._hasher = argon2_hasher()
         self._bcrypt = BcryptHasher()
         self._decoy: str | None = None
+        self._one_makes_it = threading.Lock()
+
+    def prepare(self) -> None:
+        """Begin to make what the first login needs. No start waits for it: that login does."""
+        self._queue.begin(self._made_decoy)
 
     async def start(self) -> str:
-        """Make the decoy with the live parameters, since a fixed one drifts; load the list."""
-        self._decoy = decoy = await self._queue.run(self._prepare)
-        return decoy
+        """The same, and wait until it is made."""
+        return await self._queue.run(self._made_decoy)
 
     async def hash(self, password: str, *, client: str = "") -> str:
         """Hash the normalised password. Raises WeakPassword as normalise does, HashQueueFull.
@@ -106,9 +111,9 @@ class Passwords:
         except WeakPassword:
             # Wrong for every account, and yet an attempt: it is counted and costs like any other.
             password, normal, stored = "", "", None
-        decoy = self._decoy or await self.start()
 
         def check() -> Verified | None:
+            decoy = self._made_decoy()
             before()
             return self._check(password, normal, stored, decoy)
 
@@ -118,9 +123,13 @@ class Passwords:
         """Drop what waits and let go of the threads, which come back when they are needed."""
         self._queue.close()
 
-    def _prepare(self) -> str:
-        load_list()
-        return self._hasher.hash(secrets.token_urlsafe(32))
+    def _made_decoy(self) -> str:
+        """Made once, with the live parameters, since a fixed one drifts; and the list, loaded."""
+        with self._one_makes_it:
+            if self._decoy is None:
+                load_list()
+                self._decoy = self._hasher.hash(secrets.token_urlsafe(32))
+            return self._decoy
 
     def _check(self, password: str, normal: str, stored: str | None, decoy: str) -> Verified | None:
         """Answer by the stored hash; where it cannot be computed with, work on the decoy."""
