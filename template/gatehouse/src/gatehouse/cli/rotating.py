@@ -6,17 +6,12 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from gatehouse.accounts.audit import COMMAND, record
 from gatehouse.cli.service import Service
-from gatehouse.install import key_ring
 from gatehouse.refusal import StartRefused
 from gatehouse.settings import Settings
 from gatehouse.signing import key_file
-from gatehouse.signing.key_file import Step, Times
+from gatehouse.signing.key_file import Step, Times, key_ring
 from gatehouse.signing.keys import BadKey, Key, new_key
-from gatehouse.store.database import Database
 
 _HMAC_HINT = (
     "An HS256 key of 32 random bytes. Set it as AUTH_KEYS, or put it on a line of its own in the "
@@ -122,6 +117,12 @@ def _named(key: Key) -> str:
 
 def _record(settings: Settings) -> None:
     """An audit event. A rotation may be an emergency: it does not wait for the database."""
+    # Here, so that looking at keys imports no database.
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from gatehouse.accounts.audit import COMMAND, record
+    from gatehouse.store.database import Database
+
     database = Database(settings.database_url)
     try:
         with database.write() as session:
