@@ -59,7 +59,7 @@ def lost(connection: Connection, owner: Path | None) -> str:
         return ""
     return (
         f"{owner} has no env.py, and {why}. Bring the folder there, "
-        "or say migrations=None in main.py if there is none"
+        "or say MIGRATIONS = None in main.py if there is none"
     )
 
 

@@ -29,13 +29,13 @@ def run(
     app: str,
     *,
     settings: "type[Settings] | str" = "gatehouse.settings:Settings",
-    migrations: Path | None = None,
+    migrations: Path | str | None = None,
     arguments: Sequence[str] | None = None,
 ) -> None:
     """Run the command that was asked for, and exit with its code.
 
-    `app` and `settings` are import strings, such as "my_service.main:create_app": what a command
-    does not need is not imported. `settings` may be the class itself.
+    `app` is an import string, such as "my_service.main:create_app". So may `settings` (a class)
+    and `migrations` (a folder) be: what a command does not need is then not imported.
 
     0: done. 1: refused, or found something wrong, in one line on standard error. 2: bad usage.
     """

@@ -135,7 +135,7 @@ def _migrations(seen: Seen) -> Findings:
     if is_missing(seen.service.migrations) and not seen.database:
         yield Finding(
             f"{seen.service.migrations} has no env.py: nothing looks after your own tables.",
-            "bring the folder there; if there is none, say migrations=None in main.py.",
+            "bring the folder there; if there is none, say MIGRATIONS = None in main.py.",
             is_note=True,
         )
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gatehouse.settings import Settings
@@ -14,21 +14,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`app` is an import string of its factory; `settings_class` may be one of its class."""
+    """`app` is an import string of its factory. The others may be import strings, too."""
 
     app: str
     settings_class: "type[Settings] | str"
-    migrations: Path | None
+    history: Path | str | None
     command: str
 
     @property
     def settings(self) -> "type[Settings]":
         """The class of its settings, imported when a command first asks for it."""
-        if not isinstance(self.settings_class, str):
-            return self.settings_class
-        with importing():
-            found: type[Settings] = resolve_name(self.settings_class)
+        found: type[Settings] = _imported(self.settings_class)
         return found
+
+    @property
+    def migrations(self) -> Path | None:
+        """The folder of its own migrations; None says that there is none."""
+        found: Path | None = _imported(self.history)
+        return found
+
+
+def _imported(given: object) -> Any:
+    if not isinstance(given, str):
+        return given
+    with importing():
+        return resolve_name(given)
 
 
 @contextmanager
