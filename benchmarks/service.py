@@ -20,7 +20,7 @@ VERSION = "0.1.0"  # the tag of the snapshot; any would do
 # The same form and the same place as in bare_app.py, so that both are found equally fast.
 EDITS = {
     "from pathlib import Path\n": "from pathlib import Path\nfrom typing import Annotated\n",
-    "import install, run\n": "import Caller, install, requires, run\n",
+    "import install\n": "import Caller, install, requires\n",
     "    app.include_router(notes)\n": """
     @app.get("/bench")
     async def read_bench(caller: Annotated[Caller, requires("notes:read")]) -> dict[str, str]:

@@ -77,7 +77,7 @@ def add_stateless_route(service: Path) -> None:
     main = next(service.glob("src/*/main.py"))
     text = main.read_text()
     if "/stateless" not in text:
-        text = text.replace("import install, run", "import Caller, install, run")
+        text = text.replace("gatehouse import install", "gatehouse import Caller, install")
         route = (
             '    @app.get("/stateless")\n'
             "    async def read_stateless(caller: Caller) -> str:\n"

@@ -73,7 +73,7 @@ def test_names_follow_from_the_project_name(
 ) -> None:
     folder = render(plain_template, tmp_path, {"project_name": project})
     settings = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    assert settings["scripts"] == {command: f"{package}.main:main"}
+    assert settings["scripts"] == {command: f"{package}.__main__:main"}
     assert settings["name"] == command
     assert (folder / "src" / package / "main.py").is_file()
 

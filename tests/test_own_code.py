@@ -156,9 +156,7 @@ def add_profiles(service: Path) -> None:
     ours = "Subject: Ours for $email\n\nConfirm within $hours hours:\n\n$link\n"
     (source / "mail/verify_email.txt").write_text(ours)
     main = source / "main.py"
-    replace(
-        main, "from gatehouse import install, run", "from gatehouse import Caller, install, run"
-    )
+    replace(main, "from gatehouse import install\n", "from gatehouse import Caller, install\n")
     replace(
         main,
         "from demo_service.roles import",

@@ -123,7 +123,7 @@ def test_structured_files_can_be_read(rendered: Path, answers: Answers) -> None:
     assert project.get("authors", [{"name": ""}]) == [{"name": stored["author"]}]
     assert project["requires-python"] == f">={stored['python_min']}"
     command = project["name"]
-    assert project["scripts"] == {command: f"{stored['package_name']}.main:main"}
+    assert project["scripts"] == {command: f"{stored['package_name']}.__main__:main"}
     application = (rendered / "src" / stored["package_name"] / "main.py").read_text()
     constants = {
         node.value for node in ast.walk(ast.parse(application)) if isinstance(node, ast.Constant)

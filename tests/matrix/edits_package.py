@@ -53,10 +53,11 @@ def main_split_in_two(service: Path, package: str) -> None:
     shutil.copy(source / "main.py", source / "building.py")
     text = (source / "main.py").read_text()
     head, _, tail = text.partition("def create_app()")
-    main = "def main()" + tail.partition("def main()")[2]
+    _, begins, rest = tail.partition("def main()")  # which has a file of its own since 0.7.0
+    main = f"\n\n{begins}{rest}" if begins else ""
     (source / "main.py").write_text(
         f"from gatehouse import run\n\nfrom {package}.building import MIGRATIONS, create_app\n"
-        f"from {package}.settings import Settings\n\n__all__ = ['create_app']\n\n\n{main}"
+        f"from {package}.settings import Settings\n\n__all__ = ['MIGRATIONS', 'create_app']\n{main}"
     )
     assert head
 

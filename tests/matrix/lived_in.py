@@ -25,7 +25,8 @@ CREATE = f"""
 import io
 sys.stdin = io.TextIOWrapper(io.BytesIO(b"{PASSWORD}\\n"))
 sys.argv = ["service", "user", "create", "{EMAIL}"]
-main.main()
+# The command was in main.py until 0.6.0.
+(getattr(main, "main", None) or importlib.import_module(main.__package__ + ".__main__").main)()
 """
 LOG_IN = f"""
 form = {{"grant_type": "password", "username": "{EMAIL}", "password": "{PASSWORD}"}}

@@ -179,8 +179,8 @@ MUTATIONS = {
     ),
     "migrations before serving": Mutation(
         f"{CORE}/cli/serving.py",
-        "    require_migrated(service, core)\n    core",
-        "    core",
+        "        require_migrated(service, core)\n        core",
+        "        core",
         "gatehouse/tests/test_commands.py unmigrated",
     ),
     "mail that is printed": Mutation(
@@ -305,7 +305,7 @@ MUTATIONS = {
     ),
     "clients that are all the proxy": Mutation(
         f"{CORE}/cli/risks.py",
-        "if seen.clients and all(_is_in(client, trusted) for client in seen.clients):",
+        "if seen.clients and all(is_trusted(client, trusted) for client in seen.clients):",
         "if False:",
         "gatehouse/tests/test_diagnosing.py",
     ),
@@ -434,13 +434,13 @@ MUTATIONS = {
         "gatehouse/tests/test_commands.py token",
     ),
     "password in a reason of the database": Mutation(
-        f"{CORE}/cli/commands.py",
+        f"{CORE}/cli/failures.py",
         '    if parts.password and str(parts.password) in line:\n        return ""\n',
         "",
         "gatehouse/tests/test_commands.py server or away",
     ),
     "parts of the URL in a reason": Mutation(
-        f"{CORE}/cli/commands.py",
+        f"{CORE}/cli/failures.py",
         (
             '"" if any(re.search(rf"(?<!\\w){re.escape(text)}(?!\\w)", line) for text in '
             "words) else line"
@@ -449,7 +449,7 @@ MUTATIONS = {
         "gatehouse/tests/test_commands.py server or away",
     ),
     "names in a reason": Mutation(
-        f"{CORE}/cli/commands.py",
+        f"{CORE}/cli/failures.py",
         "        line = line.replace(f'\"{name}\"', '\"…\"')\n",
         "        pass\n",
         "gatehouse/tests/test_commands.py server or away",

@@ -19,8 +19,8 @@ MUTATIONS = {
     ),
     "decoy with the live parameters": Mutation(
         f"{CORE}/hashing/passwords.py",
-        "decoy = self._hasher.hash(secrets.token_urlsafe(32))\n",
-        "decoy = argon2.PasswordHasher(2, 8, 1).hash(secrets.token_urlsafe(32))\n",
+        "= self._hasher.hash(secrets.token_urlsafe(32))\n",
+        "= argon2.PasswordHasher(2, 8, 1).hash(secrets.token_urlsafe(32))\n",
         f"{HASHES} decoy",
     ),
     "work for a malformed hash": Mutation(

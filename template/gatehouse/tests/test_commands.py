@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +22,7 @@ from sqlmodel import col, select
 from gatehouse import utc_now
 from gatehouse.accounts.one_time import issue
 from gatehouse.accounts.users import lock_user
-from gatehouse.cli import commands
+from gatehouse.cli import commands, failures, serving
 from gatehouse.hashing import passwords
 from gatehouse.refusal import StartRefused
 from gatehouse.signing.keys import read_keys
@@ -242,7 +242,7 @@ def test_what_a_server_said_is_told_when_it_holds_nothing_of_the_url(
     url: str, said: str, told: str
 ) -> None:
     error = OperationalError(None, None, Exception(said))
-    line = commands.in_words(error, url, "sample")
+    line = failures.in_words(error, url, "sample")
     assert (told in line) if told else ("Reason" not in line)
     for part in ("s3cret", "secret", "192.0.2.1", "bob", "example", "ss'"):
         assert part not in line
@@ -535,6 +535,61 @@ def test_serve_trusts_no_proxy_header_and_names_no_server(
     assert options["timeout_graceful_shutdown"] > 0
     assert options["factory"] is True
     assert "reload" not in options
+
+
+def test_one_process_serves_the_application_that_was_checked(
+    run: Run, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Any] = []
+
+    def load(service: Any) -> Any:
+        built.append(loaded(service))
+        return built[-1]
+
+    loaded = serving.load
+    monkeypatch.setattr(serving, "load", load)
+    monkeypatch.setenv("GLIBC_TUNABLES", "")
+    assert run("serve") == 0
+    (options,) = started
+    assert built == [options["app"]]
+    assert options["factory"] is False
+    assert options["workers"] == 1  # and not what WEB_CONCURRENCY says
+
+
+def test_serve_starts_again_with_huge_pages_before_it_imports_the_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def execve(*given: Any) -> None:
+        raise Again(given)
+
+    class Again(Exception):
+        pass
+
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", "2.41"))
+    monkeypatch.setattr("os.execve", execve)
+    with pytest.raises(Again) as again:
+        commands.run("no.such:app", settings="no.such:Settings", arguments=["serve"])
+    path, _, environment = again.value.args[0]
+    assert path == sys.executable
+    assert environment["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+
+
+def test_import_strings_stand_for_settings_and_migrations(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'strings.db'}")
+    history = ModuleType("of_a_service")
+    history.__dict__["MIGRATIONS"] = tmp_path / "nothing"
+    monkeypatch.setitem(sys.modules, "of_a_service", history)
+    with pytest.raises((SystemExit, StartRefused)) as ended:
+        commands.run(
+            "no:app",
+            settings="gatehouse.settings:Settings",
+            migrations="of_a_service:MIGRATIONS",
+            arguments=["migrate"],
+        )
+    assert str(tmp_path / "nothing") in f"{ended.value}{capsys.readouterr().err}"
 
 
 @pytest.mark.parametrize(

@@ -363,7 +363,7 @@ def test_a_history_that_an_installation_has_lost_is_not_taken_for_none(
             connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
     with pytest.raises(StartRefused, match=r"has no env\.py") as refused:
         migrate(fresh_url, folder)
-    assert "migrations=None" in str(refused.value)
+    assert "MIGRATIONS = None" in str(refused.value)
     migrate(fresh_url, None)
     with engine.connect() as connection:
         assert unmigrated(connection, folder)

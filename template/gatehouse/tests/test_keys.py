@@ -24,8 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
 from fastapi import FastAPI
 
 from gatehouse.refusal import StartRefused
+from gatehouse.signing.algorithms import ALGORITHMS
 from gatehouse.signing.key_weakness import WELL_KNOWN
-from gatehouse.signing.keys import ALGORITHMS, BadKey, new_key, read_keys
+from gatehouse.signing.keys import BadKey, new_key, read_keys
 
 pytestmark = pytest.mark.thorough
 

@@ -17,7 +17,8 @@ from fastapi import FastAPI
 from jwt.algorithms import get_default_algorithms
 from starlette.testclient import TestClient
 
-from gatehouse.signing.keys import ALGORITHMS, Key, KeyRing, new_key, read_keys
+from gatehouse.signing.algorithms import ALGORITHMS
+from gatehouse.signing.keys import Key, KeyRing, new_key, read_keys
 from gatehouse.state import Gatehouse
 from gatehouse.testing import SignIn
 

@@ -153,6 +153,25 @@ def test_the_decoy_costs_what_a_new_hash_costs(
     assert decoy == fresh
 
 
+def test_a_login_that_comes_before_the_decoy_waits_for_it(pool: Passwords) -> None:
+    """And makes none of its own."""
+    made: list[str] = []
+
+    class Counted(Argon2Hasher):
+        def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+            made.append(super().hash(password, salt=salt))
+            return made[-1]
+
+    pool._hasher = Counted(1, 16, 1)
+
+    async def at_once() -> None:
+        pool.prepare()
+        assert await pool.verify("wrong", None) is None
+
+    run(at_once())
+    assert len(made) == 1
+
+
 @pytest.mark.parametrize(
     "weaker",
     [{"memory_cost": 8}, {"hash_len": 16}, {"type": argon2.Type.I}, {"type": argon2.Type.D}],

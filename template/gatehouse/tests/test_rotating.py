@@ -9,7 +9,8 @@ import pytest
 import time_machine
 from sqlmodel import select
 
-from gatehouse.signing.keys import ALGORITHMS, new_key, read_keys
+from gatehouse.signing.algorithms import ALGORITHMS
+from gatehouse.signing.keys import new_key, read_keys
 from gatehouse.state import Gatehouse
 from gatehouse.store.tables import AuditEvent
 

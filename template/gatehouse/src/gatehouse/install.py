@@ -33,8 +33,7 @@ from gatehouse.routes import (
     token,
 )
 from gatehouse.settings import Settings
-from gatehouse.signing.key_file import read_key_file
-from gatehouse.signing.keys import BadKey, KeyRing, read_keys
+from gatehouse.signing.key_file import key_ring
 from gatehouse.signing.reloading import KeyReloader
 from gatehouse.signing.tokens import Tokens
 from gatehouse.state import Gatehouse
@@ -184,18 +183,6 @@ def check_start(app: FastAPI) -> None:
     for inner in _mounted(app):
         inner.router.redirect_slashes = False
         add_problem_handlers(inner)
-
-
-def key_ring(name: str, settings: Settings) -> KeyRing:
-    """The keys that are set. Raises `StartRefused`, which names the variable; `name` runs us."""
-    path = settings.auth_keys_file
-    try:
-        return read_key_file(path) if path else read_keys(settings.auth_keys.get_secret_value())
-    except BadKey as error:
-        variable = "AUTH_KEYS_FILE" if path else "AUTH_KEYS"
-        raise StartRefused(
-            f"{variable} is refused: {error}. Make a key with: {name} keys new"
-        ) from None
 
 
 def _mounted(app: FastAPI) -> Iterator[FastAPI]:

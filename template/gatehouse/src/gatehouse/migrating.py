@@ -1,4 +1,8 @@
-"""Two histories of migrations, the core's and yours, each with a version table of its own."""
+"""Two histories of migrations, the core's and yours, each with a version table of its own.
+
+Alembic is imported where it is used: most commands, and the start of a process that serves, need
+this module and not it.
+"""
 
 import logging
 import time
@@ -8,11 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from alembic import command, context
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.script.revision import RevisionError
 from sqlalchemy import Connection, MetaData, text
 
 from gatehouse.refusal import StartRefused
@@ -60,7 +59,7 @@ def lost(connection: Connection, owner: Path | None) -> str:
         return ""
     return (
         f"{owner} has no env.py, and {why}. Bring the folder there, "
-        "or say migrations=None in main.py if there is none"
+        "or say MIGRATIONS = None in main.py if there is none"
     )
 
 
@@ -76,6 +75,9 @@ def migrate(database_url: str, owner: Path | None) -> list[str]:
     Safe to start twice at once: the second waits for the first and then has nothing to do.
     On SQLite both histories are one transaction, on PostgreSQL one each.
     """
+    from alembic import command
+    from alembic.config import Config
+
     with _sole_connection(database_url) as connection:
         if reason := lost(connection, owner):
             raise StartRefused(f"{reason}. Nothing was changed.")
@@ -99,6 +101,8 @@ def unmigrated(connection: Connection, owner: Path | None) -> bool:
         return True
     if is_missing(owner):
         _say(logging.WARNING, f"{owner} has no env.py: nothing looks after your own tables")
+    from alembic.script import ScriptDirectory
+
     for version_table, folder in histories(owner):
         scripts = ScriptDirectory(str(folder))
         known = {script.revision for script in scripts.walk_revisions()}
@@ -113,6 +117,8 @@ def run_migrations(metadata: MetaData, *, version_table: str, database_url: str)
 
     Each history sees its own tables only, so that autogenerate in yours never touches the core's.
     """
+    from alembic import context
+
     mine = version_table == CORE_VERSION_TABLE
 
     def include_name(name: str | None, kind: str, _: Any) -> bool:
@@ -183,6 +189,9 @@ def _sole_connection(database_url: str) -> Iterator[Connection]:
 
 def _applied(connection: Connection, owner: Path | None) -> list[str]:
     """Every revision that the heads in the database stand for, oldest first."""
+    from alembic.script import ScriptDirectory
+    from alembic.script.revision import RevisionError
+
     found: list[str] = []
     for version_table, folder in histories(owner):
         heads = _current(connection, version_table)
@@ -199,6 +208,8 @@ def _applied(connection: Connection, owner: Path | None) -> list[str]:
 
 
 def _current(connection: Connection, version_table: str) -> tuple[str, ...]:
+    from alembic.runtime.migration import MigrationContext
+
     options = {"version_table": version_table}
     return MigrationContext.configure(connection, opts=options).get_current_heads()
 

@@ -61,7 +61,7 @@ class Gatehouse:
 
     async def start(self) -> None:
         """What a process does before its first request."""
-        await self.passwords.start()
+        self.passwords.prepare()
         self.outbox.start()
         if self.reloader:
             self.reloader.start()

@@ -4,12 +4,12 @@ import argparse
 import asyncio
 import getpass
 import sys
-from typing import TYPE_CHECKING
 
 from sqlmodel import Session
 
 from gatehouse.accounts import users
 from gatehouse.accounts.addresses import BadAddress, normalise
+from gatehouse.cli.service import Service
 from gatehouse.cli.serving import load, require_migrated
 from gatehouse.hashing.password_policy import check_new_password
 from gatehouse.hashing.passwords import WeakPassword
@@ -19,11 +19,8 @@ from gatehouse.state import Gatehouse
 from gatehouse.store.tables import User
 from gatehouse.throttling.origin import COMMAND
 
-if TYPE_CHECKING:
-    from gatehouse.cli.commands import Service
 
-
-def create(service: "Service", asked: argparse.Namespace) -> int:
+def create(service: Service, asked: argparse.Namespace) -> int:
     """Make an account. The password is asked twice, or read as one line where no terminal is."""
     core: Gatehouse = load(service).state.gatehouse
     require_migrated(service, core)

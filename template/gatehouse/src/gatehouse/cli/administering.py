@@ -2,24 +2,21 @@
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from sqlmodel import Session
 
 from gatehouse.accounts import sessions, users
 from gatehouse.accounts.addresses import BadAddress
 from gatehouse.accounts.cleaning import clean_some
+from gatehouse.cli.service import Service
 from gatehouse.cli.serving import load
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.throttling.origin import COMMAND
 
-if TYPE_CHECKING:
-    from gatehouse.cli.commands import Service
-
 
 def _change(
-    service: "Service", email: str, change: Callable[[Session, users.LockedUser], str]
+    service: Service, email: str, change: Callable[[Session, users.LockedUser], str]
 ) -> int:
     """Do something to one account, in one transaction."""
     core: Gatehouse = load(service).state.gatehouse
@@ -32,7 +29,7 @@ def _change(
     return 0
 
 
-def disable(service: "Service", asked: argparse.Namespace) -> int:
+def disable(service: Service, asked: argparse.Namespace) -> int:
     """Disable an account and end its sessions. The last active administrator cannot be."""
 
     def change(session: Session, user: users.LockedUser) -> str:
@@ -42,7 +39,7 @@ def disable(service: "Service", asked: argparse.Namespace) -> int:
     return _change(service, asked.email, change)
 
 
-def enable(service: "Service", asked: argparse.Namespace) -> int:
+def enable(service: Service, asked: argparse.Namespace) -> int:
     """Let a disabled account log in again."""
 
     def change(session: Session, user: users.LockedUser) -> str:
@@ -52,7 +49,7 @@ def enable(service: "Service", asked: argparse.Namespace) -> int:
     return _change(service, asked.email, change)
 
 
-def end_sessions(service: "Service", asked: argparse.Namespace) -> int:
+def end_sessions(service: Service, asked: argparse.Namespace) -> int:
     """End every session of one account, or with `--all` of everyone."""
     if bool(asked.email) == asked.all:
         asked.usage_error("name one account by its address, or give --all for everyone")
@@ -78,7 +75,7 @@ def _end_sessions_of(session: Session, user: users.LockedUser) -> str:
     return f"Ended {ended} sessions of {user.email}."
 
 
-def cleanup(service: "Service", _: argparse.Namespace) -> int:
+def cleanup(service: Service, _: argparse.Namespace) -> int:
     """Delete what is over: expired sessions, old events, addresses kept for long enough."""
     core: Gatehouse = load(service).state.gatehouse
     total = 0

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlmodel import Session, col, func, select
@@ -17,6 +16,7 @@ from sqlmodel import Session, col, func, select
 from gatehouse.accounts.invisible import holds_invisible
 from gatehouse.cli.risks import ANYWHERE, Seen
 from gatehouse.cli.risky_settings import CONFIGURED, sqlite_file
+from gatehouse.cli.service import Service
 from gatehouse.cli.serving import check_mail, load
 from gatehouse.hooks import Hooks
 from gatehouse.install import check_start
@@ -25,13 +25,10 @@ from gatehouse.refusal import StartRefused
 from gatehouse.store.database import Database
 from gatehouse.store.tables import AuditEvent, User, utc_now
 
-if TYPE_CHECKING:
-    from gatehouse.cli.commands import Service
-
 BATCH = 10_000  # accounts that are in memory at once
 
 
-def diagnose(service: "Service", asked: argparse.Namespace) -> int:
+def diagnose(service: Service, asked: argparse.Namespace) -> int:
     """Print each finding. The exit code is 1 if one of them is a problem."""
     seen = replace(_look(service), online=asked.online)
     found = [(name, finding) for name, check in ANYWHERE.items() for finding in check(seen)]
@@ -47,7 +44,7 @@ def diagnose(service: "Service", asked: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _look(service: "Service") -> Seen:
+def _look(service: Service) -> Seen:
     try:
         settings = service.settings()
     except StartRefused as refusal:
@@ -65,7 +62,7 @@ def _look(service: "Service") -> Seen:
     return replace(found, settings=settings, start=start, sends_mail=sends_mail)
 
 
-def _try_start(service: "Service") -> tuple[str, bool]:
+def _try_start(service: Service) -> tuple[str, bool]:
     """Why the service does not start, and whether it sends mail by a hook of its own."""
     sends_mail = False
     try:
@@ -81,7 +78,7 @@ def _try_start(service: "Service") -> tuple[str, bool]:
     return "", sends_mail
 
 
-def _look_at_database(service: "Service", url: str) -> Seen:
+def _look_at_database(service: Service, url: str) -> Seen:
     """Why it cannot be used, or what is found in it."""
     active = select(func.count()).where(User.role == "admin", col(User.is_active).is_(True))
     since = utc_now() - timedelta(days=1)

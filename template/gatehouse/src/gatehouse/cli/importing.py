@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
@@ -13,6 +12,7 @@ from gatehouse.accounts.audit import log_many
 from gatehouse.accounts.users import create_users
 from gatehouse.cli.accounting import run_on_registered
 from gatehouse.cli.import_file import Row, read_rows, show_progress
+from gatehouse.cli.service import Service
 from gatehouse.cli.serving import load, require_migrated
 from gatehouse.hooks import Hooks
 from gatehouse.refusal import StartRefused
@@ -20,14 +20,11 @@ from gatehouse.state import Gatehouse
 from gatehouse.store.tables import User, utc_now
 from gatehouse.throttling.origin import COMMAND
 
-if TYPE_CHECKING:
-    from gatehouse.cli.commands import Service
-
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 BATCH = 1_000  # accounts a statement
 
 
-def import_users(service: "Service", asked: argparse.Namespace) -> int:
+def import_users(service: Service, asked: argparse.Namespace) -> int:
     """Check every row of the file; if all are good, make their accounts in one transaction."""
     kind: str | None = asked.format or FORMATS.get(Path(asked.file).suffix.lower())
     if kind is None:

@@ -5,22 +5,20 @@ import json
 import sys
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jwt import PyJWTError
 from pydantic import ValidationError
 
+from gatehouse.cli.service import Service
 from gatehouse.cli.serving import load
 from gatehouse.signing.token_checks import CHECKS, STAMP, Candidate, Expected, read_segment
 from gatehouse.state import Gatehouse
 
-if TYPE_CHECKING:
-    from gatehouse.cli.commands import Service
-
 TIMES = ("iat", "nbf", "exp", "auth_time")
 
 
-def inspect(service: "Service", _: argparse.Namespace) -> int:
+def inspect(service: Service, _: argparse.Namespace) -> int:
     """Explain the token on standard input. Exit code 1 if it would be refused."""
     core: Gatehouse = load(service).state.gatehouse
     if sys.stdin.isatty():

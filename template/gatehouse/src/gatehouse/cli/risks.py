@@ -5,21 +5,17 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from gatehouse.cli.moved_edits import CannotLook, missing_edits
+from gatehouse.cli.service import Service
 from gatehouse.core_files import CORE, changed_files, release, waiting
 from gatehouse.mailer.smtp import reach
 from gatehouse.migrating import is_missing
-from gatehouse.settings import TERMINAL, Network, Settings
+from gatehouse.settings import TERMINAL, Settings
 from gatehouse.signing.key_file import open_to_others
-
-if TYPE_CHECKING:
-    from gatehouse.cli.commands import Service
-
+from gatehouse.throttling.proxies import is_trusted
 
 SHOWN = 5  # of the accounts that a finding is about
 
@@ -37,7 +33,7 @@ class Finding:
 class Seen:
     """What was found out first. No settings: one of them is refused."""
 
-    service: "Service"
+    service: Service
     settings: Settings | None = None
     start: str = ""  # why the service does not start
     database: str = ""  # why the database cannot be used
@@ -139,22 +135,14 @@ def _migrations(seen: Seen) -> Findings:
     if is_missing(seen.service.migrations) and not seen.database:
         yield Finding(
             f"{seen.service.migrations} has no env.py: nothing looks after your own tables.",
-            "bring the folder there; if there is none, say migrations=None in main.py.",
+            "bring the folder there; if there is none, say MIGRATIONS = None in main.py.",
             is_note=True,
         )
 
 
-def _is_in(address: str, networks: Sequence[Network]) -> bool:
-    """Of an address as events hold it."""
-    with suppress(ValueError):
-        parsed = ip_address(address)
-        return any(parsed in network for network in networks)
-    return False
-
-
 def _clients(seen: Seen) -> Findings:
     trusted = seen.settings.trusted_proxies if seen.settings else ()
-    if seen.clients and all(_is_in(client, trusted) for client in seen.clients):
+    if seen.clients and all(is_trusted(client, trusted) for client in seen.clients):
         yield Finding(
             "Every client of the last day had the address of a trusted proxy: if its "
             "X-Forwarded-For is missing or cannot be read, all its clients count as one.",

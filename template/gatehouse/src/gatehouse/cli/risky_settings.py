@@ -6,9 +6,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -120,6 +117,10 @@ def _throttle_store(settings: Settings) -> Findings:
             is_note=True,
         )
         return
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
     try:
         wait = {"socket_connect_timeout": STORE_WAIT, "socket_timeout": STORE_WAIT}
         with closing(redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **wait)) as store:

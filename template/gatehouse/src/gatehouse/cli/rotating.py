@@ -5,22 +5,13 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from gatehouse.accounts.audit import note_rotation
-from gatehouse.install import key_ring
+from gatehouse.cli.service import Service
 from gatehouse.refusal import StartRefused
 from gatehouse.settings import Settings
 from gatehouse.signing import key_file
-from gatehouse.signing.key_file import Step, Times
+from gatehouse.signing.key_file import Step, Times, key_ring
 from gatehouse.signing.keys import BadKey, Key, new_key
-from gatehouse.store.database import Database
-from gatehouse.throttling.origin import COMMAND
-
-if TYPE_CHECKING:
-    from gatehouse.cli.commands import Service
 
 _HMAC_HINT = (
     "An HS256 key of 32 random bytes. Set it as AUTH_KEYS, or put it on a line of its own in the "
@@ -38,7 +29,7 @@ _BY_HAND = (
 )
 
 
-def new(_: "Service", asked: argparse.Namespace) -> int:
+def new(_: Service, asked: argparse.Namespace) -> int:
     """A fresh key, alone on standard output."""
     print(new_key(asked.alg))
     hint = _HMAC_HINT if asked.alg == "HS256" else _PEM_HINT.format(algorithm=asked.alg)
@@ -46,7 +37,7 @@ def new(_: "Service", asked: argparse.Namespace) -> int:
     return 0
 
 
-def list_keys(service: "Service", _: argparse.Namespace) -> int:
+def list_keys(service: Service, _: argparse.Namespace) -> int:
     """Every key in force, by its id."""
     settings = service.settings()
     ring = key_ring(service.command, settings)
@@ -57,7 +48,7 @@ def list_keys(service: "Service", _: argparse.Namespace) -> int:
     return 0
 
 
-def rotate(service: "Service", asked: argparse.Namespace) -> int:
+def rotate(service: Service, asked: argparse.Namespace) -> int:
     """The next step of a rotation, if it is safe already. Says when the one after it is."""
     settings = service.settings()
     path = settings.auth_keys_file
@@ -81,7 +72,7 @@ def rotate(service: "Service", asked: argparse.Namespace) -> int:
     return 0
 
 
-def _by_hand(service: "Service", settings: Settings) -> str:
+def _by_hand(service: Service, settings: Settings) -> str:
     return _BY_HAND.format(
         command=service.command,
         published=key_file.JWKS_MAX_AGE,
@@ -126,6 +117,13 @@ def _named(key: Key) -> str:
 
 def _record(settings: Settings) -> None:
     """An audit event. A rotation may be an emergency: it does not wait for the database."""
+    # Here, so that looking at keys imports no database.
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from gatehouse.accounts.audit import note_rotation
+    from gatehouse.store.database import Database
+    from gatehouse.throttling.origin import COMMAND
+
     database = Database(settings.database_url)
     try:
         with database.write() as session:

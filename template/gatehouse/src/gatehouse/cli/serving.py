@@ -1,38 +1,36 @@
-"""The commands `dev` and `serve`."""
+"""The commands `dev`, `serve` and `migrate`, and what others need of a service that starts."""
 
 import argparse
+import gc
 import os
-import platform
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pkgutil import resolve_name
+from typing import Any, Literal
 
-import uvicorn
 from fastapi import FastAPI
-from uvicorn.importer import import_from_string
 
+from gatehouse import migrating
+from gatehouse.cli.service import Service, importing
 from gatehouse.install import check_start
-from gatehouse.migrating import migrate, unmigrated
+from gatehouse.migrating import is_missing, unmigrated
 from gatehouse.refusal import StartRefused
 from gatehouse.settings import TERMINAL
 from gatehouse.signing.keys import new_key
 from gatehouse.state import Gatehouse
 from gatehouse.web.guards import has_websockets
-from gatehouse.web.logs import log_config
-
-if TYPE_CHECKING:
-    from gatehouse.cli.commands import Service
+from gatehouse.web.logs import log_config, start_lines
 
 GRACE = 10  # seconds that running requests have to finish when the service is told to stop
 # Seconds that a worker has to answer its supervisor, also before its imports are done: after
 # uvicorn's 5 a busy machine killed workers that were about to start, and again the next ones.
 WORKER_PATIENCE = 60
-HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
 
-def load(service: "Service") -> FastAPI:
+def load(service: Service) -> FastAPI:
     """The application, built but not started. Raises `StartRefused`."""
-    app: FastAPI = import_from_string(service.app)()
+    with importing():
+        app: FastAPI = resolve_name(service.app)()
     return app
 
 
@@ -43,7 +41,7 @@ def _check(app: FastAPI) -> Gatehouse:
     return core
 
 
-def require_migrated(service: "Service", core: Gatehouse) -> None:
+def require_migrated(service: Service, core: Gatehouse) -> None:
     """Refuse to work on a database that lacks a migration."""
     with core.database.engine.connect() as connection:
         if unmigrated(connection, service.migrations):
@@ -52,7 +50,7 @@ def require_migrated(service: "Service", core: Gatehouse) -> None:
             )
 
 
-def dev(service: "Service", asked: argparse.Namespace) -> int:
+def dev(service: Service, asked: argparse.Namespace) -> int:
     """First run: writes `.env` with a fresh key. Always: migrates, starts, reloads on a change."""
     if _write_env(Path(".env")):
         print("Wrote .env with a fresh key (mode 600). Keep it out of version control.")
@@ -61,28 +59,54 @@ def dev(service: "Service", asked: argparse.Namespace) -> int:
     app = load(service)
     core = _check(app)
     core.database.close()
-    if applied := migrate(service.settings().database_url, service.migrations):
+    if applied := migrating.migrate(service.settings().database_url, service.migrations):
         print(f"Migrated the database: {', '.join(applied)}.")
+    import uvicorn  # here, for it brings a command line of its own
+
     print(f"API docs      http://{asked.host}:{asked.port}/docs")
     print(f"First user    {service.command} user create you@example.com", flush=True)
     uvicorn.run(
         service.app,
+        factory=True,
         reload=True,
         reload_dirs=[folder for folder in ("src", "gatehouse/src") if Path(folder).is_dir()],
-        **_options(app, asked, readable=True),
+        ws=_websockets(app),
+        **_options(asked, readable=True),
     )
     return 0
 
 
-def serve(service: "Service", asked: argparse.Namespace) -> int:
+def serve(service: Service, asked: argparse.Namespace) -> int:
     """Starts only on a migrated database. Stops gracefully on SIGTERM."""
-    _use_huge_pages()
-    app = load(service)
-    core = _check(app)
-    check_mail(core)
-    require_migrated(service, core)
-    core.database.close()
-    uvicorn.run(service.app, workers=asked.workers, **_options(app, asked, readable=False))
+    with start_lines():
+        app = load(service)
+        core = _check(app)
+        check_mail(core)
+        require_migrated(service, core)
+        core.database.close()
+    gc.freeze()  # what is there now stays: no collection need look at it again
+    import uvicorn  # here, for it brings a command line of its own
+
+    # The application that was checked, unless there are processes, of which each builds its own.
+    alone = asked.workers == 1
+    uvicorn.run(
+        app if alone else service.app,
+        factory=not alone,
+        workers=asked.workers,
+        ws=_websockets(app),
+        **_options(asked, readable=False),
+    )
+    return 0
+
+
+def migrate(service: Service, _: argparse.Namespace) -> int:
+    """Bring the database's tables up to date."""
+    applied = migrating.migrate(service.settings().database_url, service.migrations)
+    for revision in applied:
+        print(f"applied {revision}")
+    if is_missing(service.migrations):
+        print(f"not found: {service.migrations}, with the tables of your own", file=sys.stderr)
+    print(f"The database is up to date. {len(applied)} migrations were applied.")
     return 0
 
 
@@ -96,9 +120,8 @@ def check_mail(core: Gatehouse) -> None:
         )
 
 
-def _options(app: FastAPI, asked: argparse.Namespace, *, readable: bool) -> dict[str, Any]:
+def _options(asked: argparse.Namespace, *, readable: bool) -> dict[str, Any]:
     return {
-        "factory": True,
         "host": asked.host,
         "port": asked.port,
         "log_config": log_config(readable=readable),
@@ -107,9 +130,12 @@ def _options(app: FastAPI, asked: argparse.Namespace, *, readable: bool) -> dict
         "server_header": False,
         "timeout_graceful_shutdown": GRACE,
         "timeout_worker_healthcheck": WORKER_PATIENCE,
-        # Without a websocket route an upgrade is an ordinary request, answered as one.
-        "ws": "auto" if has_websockets(app) else "none",
     }
+
+
+def _websockets(app: FastAPI) -> Literal["auto", "none"]:
+    """Without a websocket route an upgrade is an ordinary request, answered as one."""
+    return "auto" if has_websockets(app) else "none"
 
 
 def _write_env(path: Path) -> bool:
@@ -126,14 +152,3 @@ def _write_env(path: Path) -> bool:
             f"# and use another one on every server.\nAUTH_KEYS={new_key()}\n"
         )
     return True
-
-
-def _use_huge_pages() -> None:
-    """Start again with huge pages for malloc where glibc has them: Argon2 hashes 16 % faster."""
-    library, version = platform.libc_ver()
-    if library != "glibc" or tuple(map(int, version.split("."))) < (2, 35):
-        return
-    if "GLIBC_TUNABLES" in os.environ:
-        return
-    environment = {**os.environ, "GLIBC_TUNABLES": HUGE_PAGES}
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606

@@ -65,6 +65,10 @@ class HashQueue:
         future.add_done_callback(leave)
         return asyncio.wrap_future(future)
 
+    def begin(self, work: Callable[[], object]) -> None:
+        """Do `work` when a thread is free. Whoever needs what it makes asks for that again."""
+        self._executor.submit(work)
+
     def close(self) -> None:
         """Drop what waits and let go of the threads; a hash under way ends by itself.
 

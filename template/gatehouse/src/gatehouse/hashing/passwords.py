@@ -6,6 +6,7 @@ Sources: NIST SP 800-63B-4 section 3.1.1.2; OWASP ASVS 5.0 chapters 6.2, 6.3.8 a
 import re
 import secrets
 import unicodedata
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -93,10 +94,15 @@ class Passwords:
         self._hasher = argon2_hasher()
         self._bcrypt = BcryptHasher()
         self._decoy: str | None = None
+        self._one_makes_it = threading.Lock()
 
-    async def start(self) -> None:
-        """Make the decoy and load the list, so that no request has to wait for them."""
-        await self._queue.run(self._prepare)
+    def prepare(self) -> None:
+        """Begin to make what the first login needs. No start waits for it: that login does."""
+        self._queue.begin(self._made_decoy)
+
+    async def start(self) -> str:
+        """The same, and wait until it is made."""
+        return await self._queue.run(self._made_decoy)
 
     async def hash(self, password: str, *, client: str = "") -> str:
         """Hash the normalised password. Raises WeakPassword as normalise does, HashQueueFull.
@@ -131,15 +137,17 @@ class Passwords:
         """Drop what waits and let go of the threads, which come back when they are needed."""
         self._queue.close()
 
-    def _prepare(self) -> str:
-        """A decoy with the live parameters, since a fixed one drifts."""
-        load_list()
-        self._decoy = decoy = self._hasher.hash(secrets.token_urlsafe(32))
-        return decoy
+    def _made_decoy(self) -> str:
+        """Made once, with the live parameters, since a fixed one drifts; and the list, loaded."""
+        with self._one_makes_it:
+            if self._decoy is None:
+                load_list()
+                self._decoy = self._hasher.hash(secrets.token_urlsafe(32))
+            return self._decoy
 
     def _check(self, password: str, normal: str, stored: str | None) -> Verified | None:
         """Answer by the stored hash; where it cannot be computed with, work on the decoy."""
-        decoy = self._decoy or self._prepare()
+        decoy = self._made_decoy()
         try:
             if stored is not None and BCRYPT.fullmatch(stored):
                 right, weaker = self._verify_bcrypt(password, stored), True

@@ -10,9 +10,13 @@ import stat
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from gatehouse.refusal import StartRefused
 from gatehouse.signing.keys import BadKey, Key, KeyRing, find_keys, new_key, plain, read_keys
+
+if TYPE_CHECKING:  # this room knows no database, and settings read its URL
+    from gatehouse.settings import Settings
 
 JWKS_MAX_AGE = 300  # seconds that others may keep the published keys
 _NOTE = re.compile(r"^# gatehouse:(.*)\n?", re.MULTILINE)
@@ -47,6 +51,18 @@ class Times(NamedTuple):
 class _Note(NamedTuple):
     verb: str
     time: datetime
+
+
+def key_ring(name: str, settings: "Settings") -> KeyRing:
+    """The keys that are set. Raises `StartRefused`, which names the variable; `name` runs us."""
+    path = settings.auth_keys_file
+    try:
+        return read_key_file(path) if path else read_keys(settings.auth_keys.get_secret_value())
+    except BadKey as error:
+        variable = "AUTH_KEYS_FILE" if path else "AUTH_KEYS"
+        raise StartRefused(
+            f"{variable} is refused: {error}. Make a key with: {name} keys new"
+        ) from None
 
 
 def read_key_file(path: Path) -> KeyRing:

@@ -86,7 +86,6 @@ _MAKERS: dict[str, Callable[[], Any]] = {
     "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "RS256": lambda: rsa.generate_private_key(65537, RSA_BITS),
 }
-ALGORITHMS = (*_MAKERS, "HS256")
 
 
 def read_keys(text: str) -> KeyRing:

@@ -7,18 +7,17 @@ import logging
 import time
 from collections.abc import Callable
 from threading import Lock
-from typing import TypeVar
-
-from limits.errors import StorageError
-from limits.storage import RedisStorage
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gatehouse.throttling.memory_store import MemoryStore
+
+# Imported only where a shared store is set: it brings the client of Redis, and half a second.
+if TYPE_CHECKING:
+    from limits.storage import RedisStorage
 
 log = logging.getLogger("gatehouse.throttle")
 
 Result = TypeVar("Result")
-Store = MemoryStore | RedisStorage
-
 clock = time.monotonic
 STORE_PATIENCE = 0.5  # seconds for connecting to the shared store, and for each of its answers
 STORE_PAUSE = 5.0  # seconds between two attempts to reach a shared store that was lost
@@ -26,6 +25,14 @@ SWEEP_SECONDS = 60.0
 # About 65 and 35 MB; only someone with very many networks makes so many.
 MEMORY_KEYS = 200_000
 MEMORY_ENTRIES = 4_000_000
+
+
+class Store(Protocol):
+    """What both stores can do: the part of `limits.storage.MovingWindowSupport` that is used."""
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, /) -> bool: ...
+    def get_moving_window(self, key: str, limit: int, expiry: int, /) -> tuple[float, int]: ...
+    def clear(self, key: str, /) -> None: ...
 
 
 class Windows:
@@ -51,6 +58,8 @@ class Windows:
     def run(self, work: Callable[[Store], Result]) -> Result:
         """Do `work` on the shared store or, where that fails, from its start in memory."""
         if self._shared is not None and self._may_try():
+            from limits.errors import StorageError
+
             try:
                 result = work(self._shared)
             except StorageError as error:
@@ -99,8 +108,10 @@ class Windows:
             self._shared.storage.close()
 
 
-def _shared_store(url: str, service: str) -> RedisStorage:
+def _shared_store(url: str, service: str) -> "RedisStorage":
     """Connects at the first use, not here, and asks once. Its errors are all `StorageError`s."""
+    from limits.storage import RedisStorage
+
     return RedisStorage(
         url,
         key_prefix=f"gatehouse:{service}",

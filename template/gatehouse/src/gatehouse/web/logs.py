@@ -68,18 +68,34 @@ def quiet_server_log() -> None:
 @contextmanager
 def audit_lines() -> Iterator[None]:
     """While a command runs, its security events on standard error: JSON unless a person reads."""
-    handler = logging.StreamHandler(sys.stderr)
     readable = PlainFormatter("%(levelname)-8s %(message)s")
-    handler.setFormatter(readable if sys.stderr.isatty() else JsonFormatter())
     logger = logging.getLogger("gatehouse.audit")
     level = logger.level
-    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    try:
+        with _written(logger, readable if sys.stderr.isatty() else JsonFormatter()):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def start_lines() -> Iterator[None]:
+    """Until the server configures the log: what `serve` says before, in the same form."""
+    with _written(logging.getLogger(), JsonFormatter()):
+        yield
+
+
+@contextmanager
+def _written(logger: logging.Logger, formatter: logging.Formatter) -> Iterator[None]:
+    """What a logger says, on standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(level)
 
 
 def log_config(*, readable: bool) -> dict[str, Any]:
