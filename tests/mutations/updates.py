@@ -23,8 +23,8 @@ MUTATIONS = {
     ),
     "conflicts in a pull request": Mutation(
         "gatehouse/check_update.py",
-        '    return 3 if left or gone or change or tests != "passed" else 0',
-        '    return 3 if gone or change or tests != "passed" else 0',
+        '    status = 3 if left or gone or change or tests != "passed" else 0',
+        '    status = 3 if gone or change or tests != "passed" else 0',
         "gatehouse/tests/test_check_update.py pull_request",
     ),
     "failed tests of an update": Mutation(
