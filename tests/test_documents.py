@@ -58,6 +58,20 @@ def test_every_link_between_documents_leads_somewhere() -> None:
                 assert anchor in anchors(path.read_text("utf-8")), f"{name} links to {target}"
 
 
+def test_every_decision_has_a_date_and_is_short() -> None:
+    """A record is read in two minutes: 500 words, beside the lines of tables."""
+    records = sorted((REPOSITORY / "docs" / "decisions").glob("0*.md"))
+    assert len(records) > 20
+    index = (REPOSITORY / "docs" / "decisions" / "README.md").read_text("utf-8")
+    for path in records:
+        text = path.read_text("utf-8")
+        assert re.match(rf"# {path.name[:4]}: .+\n\n20\d\d-[01]\d-[0-3]\d\n\n## Context\n", text), (
+            path
+        )
+        assert len(re.findall(r"\S*\w\S*", text)) <= 500, path
+        assert f"]({path.name})" in index, path
+
+
 def test_the_readme_names_the_commands_that_ci_runs() -> None:
     readme = (REPOSITORY / "README.md").read_text()
     for line in ("pip install uv && uvx nox -s demo", "pip install uv && uvx nox\n"):
