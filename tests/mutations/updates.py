@@ -111,6 +111,30 @@ MUTATIONS = {
         "",
         "gatehouse/tests/test_check_update.py module",
     ),
+    "commits of the owner on the proposed branch": Mutation(
+        "gatehouse/propose.py",
+        "    if number and others():",
+        "    if False:",
+        "gatehouse/tests/test_check_update.py overwritten",
+    ),
+    "signature before a patch is made": Mutation(
+        "gatehouse/propose.py",
+        "    if found.waits and signers.is_file():",
+        "    if False:",
+        "gatehouse/tests/test_check_update.py not_prepared",
+    ),
+    "lock without building": Mutation(
+        "gatehouse/propose.py",
+        '[uv, "lock", "--no-build"]',
+        '[uv, "lock"]',
+        "gatehouse/tests/test_check_update.py renewed",
+    ),
+    "token in what gh says": Mutation(
+        "gatehouse/propose.py",
+        '            text = text.replace(secret, "***")\n',
+        "            pass\n",
+        "gatehouse/tests/test_check_update.py drafts",
+    ),
     "name of a file of a release": Mutation(
         "gatehouse/safe_render.py",
         " or not PLAIN.fullmatch(part):",

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatehouse.hashing.password_policy import WeakPassword, check_new_password, load_list, normalise
+from gatehouse.common_words import load_list
+from gatehouse.hashing.password_policy import WeakPassword, check_new_password, normalise
 
 pytestmark = pytest.mark.thorough
 

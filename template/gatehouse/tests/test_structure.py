@@ -22,7 +22,6 @@ CLIMBS = {
     ("mailer.jobs", "accounts.audit"),
     ("mailer.outbox", "accounts.recovery"),
     ("mailer.outbox", "accounts.registration"),
-    ("signing.key_weakness", "hashing.password_policy"),
 }
 FRAMEWORKS = {"fastapi", "starlette", "sqlalchemy", "sqlmodel", "alembic", "uvicorn"}
 

@@ -1,20 +1,16 @@
 """Which new passwords are refused, and why.
 
 Sources: NIST SP 800-63B-4 section 3.1.1.2; OWASP ASVS 5.0 chapter 6.2. The list of common ones
-has its source, licence and size in `common_passwords.md`.
+is read by `common_words.py`.
 """
 
-import gzip
 import re
 import unicodedata
-from bisect import bisect_left
 from collections.abc import Iterator
-from functools import lru_cache
-from importlib.resources import files
+
+from gatehouse.common_words import LONGEST_WORD, SHORTEST_WORD, is_common
 
 MAX_LENGTH = 256
-# Shorter listed words would make up too much of what a generator writes; longer ones cost time.
-SHORTEST_WORD, LONGEST_WORD = 4, 16
 SEQUENCES = (
     *("1234567890", "abcdefghijklmnopqrstuvwxyz", "!@#$%^&*()"),
     *("qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertzuiop", "yxcvbnm", "azertyuiop", "qsdfghjklm"),
@@ -72,28 +68,6 @@ def check_new_password(password: str, *, email: str, service_name: str, min_leng
     if _easily_guessed(folded, words):
         raise WeakPassword("The password must not be made of common passwords, runs or repeats.")
     return normal
-
-
-@lru_cache(maxsize=1)
-def load_list() -> dict[int, bytes]:
-    """The list by length, each length one sorted block: a fifth of a set's memory."""
-    blocks: dict[int, bytearray] = {}
-    path = files("gatehouse") / "common_passwords.txt.gz"
-    with path.open("rb") as packed, gzip.open(packed) as lines:
-        for line in lines:
-            entry = line.rstrip(b"\n")
-            blocks.setdefault(len(entry), bytearray()).extend(entry)
-    return {size: bytes(block) for size, block in blocks.items()}
-
-
-def is_common(text: str) -> bool:
-    wanted, size = text.encode(), len(text)
-    block = load_list().get(size, b"")
-
-    def entry(index: int) -> bytes:
-        return block[index * size : (index + 1) * size]
-
-    return entry(bisect_left(range(len(block) // size if size else 0), wanted, key=entry)) == wanted
 
 
 def _bare(text: str) -> str:

@@ -13,13 +13,13 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
+from gatehouse.common_words import load_list
 from gatehouse.hashing.hash_queue import HashQueue, HashQueueFull
 from gatehouse.hashing.hash_threads import hash_threads
 from gatehouse.hashing.password_policy import (
     MAX_LENGTH,
     WeakPassword,
     check_new_password,
-    load_list,
     normalise,
 )
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 from jwt.utils import base64url_decode
 
-from gatehouse.hashing.password_policy import LONGEST_WORD, SHORTEST_WORD, is_common
+from gatehouse.common_words import LONGEST_WORD, SHORTEST_WORD, is_common
 
 WORDS_SHARE = 0.25  # of 20,000 random keys the worst had 0.19
 GUESSED_FIRST = ("", "secret", "changeme", "password", "admin", "test", "key", "jwt", "token")
