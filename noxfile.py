@@ -301,6 +301,12 @@ def asvs(session: nox.Session) -> None:
     session.run("python", "hooks/write_asvs.py")
 
 
+@nox.session
+def changes(session: nox.Session) -> None:
+    """Write the tables of what answers differently into UPGRADING.md anew."""
+    session.run("python", "hooks/write_changes.py")
+
+
 def copy_template(session: nox.Session, target: Path, *options: str) -> None:
     """Render this checkout, uncommitted changes included, without a question and without trust."""
     shutil.rmtree(target, ignore_errors=True)

@@ -38,15 +38,38 @@ def test_no_text_names_a_registry_or_a_folder_of_one_machine() -> None:
             assert word not in text, f"{name} holds {word}"
 
 
+def anchors(text: str) -> set[str]:
+    """What the headings of a document can be linked as, on the common hosts."""
+    titles = re.findall(r"^#+ +(.+?) *$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 def test_every_link_between_documents_leads_somewhere() -> None:
     for name, text in texts().items():
         if not name.endswith(".md"):
             continue
         for target in re.findall(r"\]\(([^)\s]+)\)", text):
-            if "://" in target or target.startswith(("#", "mailto:")):
+            if "://" in target or target.startswith("mailto:"):
                 continue
-            path = (REPOSITORY / name).parent / target.partition("#")[0]
+            file, _, anchor = target.partition("#")
+            path = (REPOSITORY / name).parent / file if file else REPOSITORY / name
             assert path.exists(), f"{name} links to {target}"
+            if anchor:
+                assert anchor in anchors(path.read_text("utf-8")), f"{name} links to {target}"
+
+
+def test_every_decision_has_a_date_and_is_short() -> None:
+    """A record is read in two minutes: 500 words, beside the lines of tables."""
+    records = sorted((REPOSITORY / "docs" / "decisions").glob("0*.md"))
+    assert len(records) > 20
+    index = (REPOSITORY / "docs" / "decisions" / "README.md").read_text("utf-8")
+    for path in records:
+        text = path.read_text("utf-8")
+        assert re.match(rf"# {path.name[:4]}: .+\n\n20\d\d-[01]\d-[0-3]\d\n\n## Context\n", text), (
+            path
+        )
+        assert len(re.findall(r"\S*\w\S*", text)) <= 500, path
+        assert f"]({path.name})" in index, path
 
 
 def test_the_readme_names_the_commands_that_ci_runs() -> None:

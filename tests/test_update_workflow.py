@@ -6,12 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from rendering import CHOICES, commit_all, git, render, replace
+from rendering import CHOICES, REPOSITORY, commit_all, git, render, replace
 
 NEXT = "99.0.0"
 EDITED = "gatehouse/src/gatehouse/text.py"
@@ -72,12 +73,16 @@ class Runner:
             (tools / name).chmod(0o755)
         (tools / "python3").symlink_to(sys.executable)
         self.values: dict[str, str] = {}
+        self.said = ""
 
     def run(self, *, token: str = "") -> str:
         """One run; gives the step that failed it, or nothing."""
         self.calls.write_text("")
+        self.said = ""
         self.values = {f"{OWN_TOKEN} || github.token": token or "weak"}
-        self.values[f"{OWN_TOKEN} != ''"] = "true" if token else "false"
+        self.values[f"{OWN_TOKEN} != ''"] = "true" if token else "false"  # until 0.6.0
+        withheld = "" if token else "--withhold-workflows"
+        self.values[f"{OWN_TOKEN} == '' && '--withhold-workflows' || ''"] = withheld
         self.artifact.unlink(missing_ok=True)
         for job in ("prepare", "try"):
             if failed := self.job(job):
@@ -125,6 +130,7 @@ class Runner:
                 capture_output=True,
                 text=True,
             )
+            self.said += done.stdout + done.stderr
             print(done.stdout + done.stderr)
             key = f"steps.{step.get('id')}"
             for line in output.read_text().splitlines():
@@ -190,8 +196,7 @@ def test_the_job_with_the_token_handles_a_patch_alone(default_render: Path) -> N
     lines = re.sub(r"\s#.*", "", lines)
     for tool in ("uv ", "uvx", "copier", "pip", "git add"):
         assert tool not in lines
-    assert set(re.findall(r"check_update\.py\" ([a-z-]+)", lines)) == {"apply", "pull-request"}
-    assert "core.hooksPath=/dev/null" in lines
+    assert re.findall(r"check_update\.py\" ([a-z-]+)", lines) == ["propose"]
     assert 'cp gatehouse/*.py "$RUNNER_TEMP"\npython3 "$RUNNER_TEMP' in lines
 
 
@@ -235,7 +240,8 @@ def test_a_hostile_release_ends_red_before_the_token(runner: Runner, tmp_path: P
     hook.write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\n")
     hook.chmod(0o755)
     commit_all(template, "99.2.0")
-    assert runner.run() == "update"
+    assert runner.run() == "prepare"
+    assert "REFUSED" in runner.said
     assert runner.calls.read_text() == ""
     assert not (tmp_path / "ran").exists()
     assert git(runner.origin, "branch", "--list", BRANCH) == ""
@@ -245,7 +251,8 @@ def test_a_hostile_release_ends_red_before_the_token(runner: Runner, tmp_path: P
 def test_a_release_that_was_proposed_and_is_gone_ends_red(runner: Runner, tmp_path: Path) -> None:
     assert runner.run() == ""
     git(tmp_path / "template", "tag", "-d", NEXT)
-    assert runner.run() == "look"
+    assert runner.run() == "prepare"
+    assert f"no longer has the release {NEXT}" in runner.said
 
 
 @pytest.mark.slow
@@ -273,7 +280,8 @@ def test_a_conflict_is_a_draft_and_ends_red(runner: Runner) -> None:
     edited = runner.origin / EDITED
     edited.write_text(edited.read_text() + "# Mine.\n")
     commit_all(runner.origin)
-    assert runner.run() == "last"
+    assert runner.run() == "propose"
+    assert "::error::The pull request says what is left to do" in runner.said
     calls = runner.calls.read_text()
     assert "uv run" not in calls
     assert "gh pr create --draft" in calls
@@ -286,7 +294,7 @@ def test_a_conflict_is_a_draft_and_ends_red(runner: Runner) -> None:
 def test_failed_tests_are_a_draft_and_end_red(runner: Runner) -> None:
     (runner.origin / "tests-fail").touch()
     commit_all(runner.origin)
-    assert runner.run() == "last"
+    assert runner.run() == "propose"
     assert "The tests failed." in runner.body.read_text()
 
 
@@ -298,6 +306,7 @@ def test_a_branch_with_commits_of_the_owner_is_left_alone(runner: Runner) -> Non
     mine = git(runner.origin, "rev-parse", BRANCH)
     git(runner.origin, "checkout", "--quiet", "main")
     assert runner.run() == "propose"
+    assert "It waits until pull request 7, which has commits of yours" in runner.said
     assert git(runner.origin, "rev-parse", BRANCH) == mine
     runner.open.write_text("")  # closed without merging
     assert runner.run() == ""
@@ -312,7 +321,7 @@ def test_a_changed_workflow_goes_in_only_by_a_token_that_may(
     folder = tmp_path / "template"
     git(next_version, "clone", "--quiet", str(next_version), str(folder))
     runner = Runner(tmp_path, folder)
-    assert runner.run(token=token) == ("" if token else "last")
+    assert runner.run(token=token) == ("" if token else "propose")
     changed = git(runner.origin, "diff", "--name-only", "main", BRANCH).splitlines()
     assert (".github/workflows/update.yml" in changed) == bool(token)
     assert ("+# Changed." in runner.body.read_text()) == (not token)
@@ -324,7 +333,8 @@ def test_only_a_signed_release_is_taken_where_signers_are_named(
 ) -> None:
     (runner.origin / ".github/template_signers").write_text("")
     commit_all(runner.origin)
-    assert runner.run() == "look"
+    assert runner.run() == "prepare"
+    assert "NOT signed" in runner.said
     assert runner.calls.read_text() == ""
     template = tmp_path / "template"
     key = tmp_path / "key"
@@ -336,3 +346,34 @@ def test_only_a_signed_release_is_taken_where_signers_are_named(
     git(template, *signing, "tag", "-f", "-s", NEXT, "-m", "x", f"{NEXT}^{{commit}}")
     assert runner.run() == ""
     assert NEXT in runner.proposed()
+
+
+def released(path: str) -> str:
+    """A file of the newest recorded release."""
+    commits = tomllib.loads((REPOSITORY / "releases.toml").read_text())
+    return git(REPOSITORY, "show", f"{list(commits.values())[-1]}:{path}")
+
+
+@pytest.mark.slow
+def test_the_workflow_of_the_last_release_works_with_the_scripts_of_this_one(
+    runner: Runner,
+) -> None:
+    """As where GitHub's own token may not push the changed workflow, or the owner keeps theirs."""
+    path = "template/{% if with_github %}.github{% endif %}/workflows/update.yml"
+    runner.workflow = yaml.safe_load(released(path))
+    assert runner.run() == ""
+    assert runner.proposed() == f"Security: update Gatehouse from 0.1.0 to {NEXT}"
+    assert f"gh pr ready {BRANCH}\n" in runner.calls.read_text()
+
+
+@pytest.mark.slow
+def test_this_workflow_with_scripts_of_an_older_release_ends_red(runner: Runner) -> None:
+    """As where an owner has taken the workflow alone, or owns the script."""
+    core = runner.origin / "gatehouse"
+    for name in ("check_update", "carry", "safe_render", "template_releases"):
+        (core / f"{name}.py").write_text(released(f"template/gatehouse/{name}.py"))
+    (core / "propose.py").unlink()
+    commit_all(runner.origin)
+    assert runner.run() == "prepare"
+    assert "invalid choice: 'prepare'" in runner.said
+    assert runner.calls.read_text() == ""

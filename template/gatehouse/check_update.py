@@ -15,12 +15,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import carry
+import propose
 import safe_render
 import template_releases
 from carry import OWNED, entries
 from template_releases import ANSWERS, Trouble, git, security_fixes, stored
 
 WORKFLOWS = ".github/workflows"
+SIGNERS = Path(".github/template_signers")
 HERE = str(Path(__file__).resolve().parent)
 
 
@@ -133,8 +135,8 @@ def code(name: str) -> str:
     return f"`{plain.replace('`', '?')}`"
 
 
-def pull_request(tests: str, *, withhold_workflows: bool) -> int:
-    """Print a title and a body for what `copier update` has changed here, before a commit."""
+def pull_request(tests: str, withhold_workflows: bool) -> tuple[str, str, int]:
+    """Title, text and exit code for what `copier update` has changed here, before a commit."""
     now, before = Path(ANSWERS).read_text("utf-8"), git("show", f"HEAD:./{ANSWERS}")
     safe_render.same_source(before, now)
     source, tag, old = stored(now, "_src_path"), stored(now, "_commit"), stored(before, "_commit")
@@ -142,31 +144,34 @@ def pull_request(tests: str, *, withhold_workflows: bool) -> int:
     gone = sorted(set(entries_at_head()) - set(entries(OWNED)))
     change = withhold() if withhold_workflows else ""
     ran = f"The tests {tests}." if not left else "The tests were not run, because of conflicts."
-    print(f"{'Security: update' if fixes else 'Update'} Gatehouse from {old} to {tag}\n")
+    title = f"{'Security: update' if fixes else 'Update'} Gatehouse from {old} to {tag}"
+    lines: list[str] = []
+    say = lines.append
     if fixes:
-        print(f"**This fixes security holes** (releases {', '.join(fixes)}). Take it soon.\n")
-    print(f"What is new: {page(source, tag, 'CHANGELOG.md')}. What is yours to do, by version, and")
-    print(f"how to update by hand: {page(source, tag, 'UPGRADING.md')}.\n\n{ran}")
+        say(f"**This fixes security holes** (releases {', '.join(fixes)}). Take it soon.\n")
+    say(f"What is new: {page(source, tag, 'CHANGELOG.md')}. What is yours to do, by version, and")
+    say(f"how to update by hand: {page(source, tag, 'UPGRADING.md')}.\n\n{ran}")
     if left:
-        print("\n## Conflicts\n\nDo not merge before these are settled on this branch:\n")
-        print("\n".join(f"- {code(name)}" for name in left))
+        say("\n## Conflicts\n\nDo not merge before these are settled on this branch:\n")
+        say("\n".join(f"- {code(name)}" for name in left))
         left_mark, right_mark = "<" * 7, ">" * 7  # lest this file seem to hold a conflict
-        print(f"\nAfter `{left_mark}` stands your text, before `{right_mark}` stands ours.")
-        print("In a core file (`gatehouse/`) take ours first; put your edit back if it is needed.")
+        say(f"\nAfter `{left_mark}` stands your text, before `{right_mark}` stands ours.")
+        say("In a core file (`gatehouse/`) take ours first; put your edit back if it is needed.")
     if owing:
-        print("\n## Yours\n\nThe release changes these; bring the change over by hand:\n")
-        print("\n".join(f"- {code(name)}" for name in owing))
+        say("\n## Yours\n\nThe release changes these; bring the change over by hand:\n")
+        say("\n".join(f"- {code(name)}" for name in owing))
     if gone:
-        print(f"\n## Moved\n\nThese of {OWNED} have moved, and it names their new places: read")
-        print("what the release changed in them:\n")
-        print("\n".join(f"- {code(name)}" for name in gone))
+        say(f"\n## Moved\n\nThese of {OWNED} have moved, and it names their new places: read")
+        say("what the release changed in them:\n")
+        say("\n".join(f"- {code(name)}" for name in gone))
     if change:
         border = fence(change)
-        print("\n## Workflows\n\nThis branch lacks the change below: GitHub lets no workflow push")
-        print("it. Save it as `a.patch` on this branch, run `git apply a.patch`, commit, push. Or")
-        print("run the workflow again with a secret `UPDATE_TOKEN` (see `update.yml`).\n")
-        print(f"{border}diff\n{change}{border}")
-    return 3 if left or gone or change or tests != "passed" else 0
+        say("\n## Workflows\n\nThis branch lacks the change below: GitHub lets no workflow push")
+        say("it. Save it as `a.patch` on this branch, run `git apply a.patch`, commit, push. Or")
+        say("run the workflow again with a secret `UPDATE_TOKEN` (see `update.yml`).\n")
+        say(f"{border}diff\n{change}{border}")
+    status = 3 if left or gone or change or tests != "passed" else 0
+    return title, "\n".join(lines), status
 
 
 def main() -> int:
@@ -184,6 +189,14 @@ def main() -> int:
     ask = commands.add_parser("pull-request", help="title and text for an update, not committed")
     ask.add_argument("--tests", choices=("passed", "failed"), required=True, help="how they went")
     ask.add_argument("--withhold-workflows", action="store_true", help="put them into the text")
+    plan = commands.add_parser("prepare", help="for the workflow: a patch of what waits, unapplied")
+    plan.add_argument("patch", metavar="PATCH", type=Path, help="the file to write")
+    plan.add_argument("--signers", type=Path, default=SIGNERS, help=f"if it is there ({SIGNERS})")
+    push = commands.add_parser("propose", help="for the workflow: push that patch, as a request")
+    push.add_argument("patch", metavar="PATCH", type=Path, help="what prepare wrote")
+    push.add_argument("--code", type=int, choices=(0, 3), required=True, help="what prepare gave")
+    push.add_argument("--tests", choices=("passed", "failed"), required=True, help="how they went")
+    push.add_argument("--withhold-workflows", action="store_true", help="put them into the text")
     check = commands.add_parser("verify", help="that a release is signed; prints its commit")
     check.add_argument("source", metavar="URL-OR-PATH", help="the template's repository")
     check.add_argument("tag", metavar="TAG", help="the release")
@@ -204,7 +217,15 @@ def main() -> int:
             case "apply":
                 return safe_render.apply(asked.patch)
             case "pull-request":
-                return pull_request(asked.tests, withhold_workflows=asked.withhold_workflows)
+                title, text, status = pull_request(asked.tests, asked.withhold_workflows)
+                print(f"{title}\n\n{text}")
+                return status
+            case "prepare":
+                return propose.prepare(asked.patch, asked.signers, update)
+            case "propose":
+                safe_render.apply(asked.patch)
+                title, text, status = pull_request(asked.tests, asked.withhold_workflows)
+                return propose.propose(title, text, ready=not (status or asked.code))
         return template_releases.verify(asked.source, asked.tag, asked.signers)
     except (Trouble, OSError, UnicodeError) as trouble:
         print(f"check_update: {trouble}", file=sys.stderr)

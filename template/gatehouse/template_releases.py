@@ -214,7 +214,13 @@ def waiting() -> Waiting:
 
 
 def verify(source: str, tag: str, signers: Path) -> int:
-    """Print the commit of a tag that one of the signers has signed, under that name."""
+    """Print the commit of a signed tag."""
+    print(signed(source, tag, signers))
+    return 0
+
+
+def signed(source: str, tag: str, signers: Path) -> str:
+    """The commit of a tag that one of the signers has signed, under that name."""
     if not signers.is_file():
         raise Trouble(f"there is no file {signers}")
     trusted = [f"gpg.ssh.allowedSignersFile={signers.resolve()}", *SSH_ONLY]
@@ -231,5 +237,4 @@ def verify(source: str, tag: str, signers: Path) -> int:
             raise Trouble(f"{tag} is NOT what was signed: the signature is of {head[2:3]}")
         commit = git("-C", folder, "rev-parse", f"{name}^{{commit}}").strip()
     print(f"Good signature. To take exactly this: --vcs-ref={commit}", file=sys.stderr)
-    print(commit)
-    return 0
+    return commit

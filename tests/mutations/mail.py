@@ -154,7 +154,7 @@ MUTATIONS = {
     "mail for the terminal": Mutation(
         f"{CORE}/mailer/sender.py",
         '    print(frame.encode(encoding, "backslashreplace").decode(encoding), flush=True)\n',
-        "    log.info(frame)\n",
+        '    __import__("logging").getLogger("gatehouse").info(frame)\n',
         f"{MAILING} terminal",
     ),
     "no way to send": Mutation(
@@ -164,13 +164,13 @@ MUTATIONS = {
         f"{MAILING} without_any_way",
     ),
     "values that a template may have": Mutation(
-        f"{CORE}/mailer/sender.py",
+        f"{CORE}/mailer/mail_templates.py",
         "    if unknown := found - known:",
         "    if unknown := set[str]():",
         f"{MAILING} broken_file",
     ),
     "link that a template must have": Mutation(
-        f"{CORE}/mailer/sender.py",
+        f"{CORE}/mailer/mail_templates.py",
         '    if link and name in USELESS_WITHOUT_LINK and "link" not in found:',
         "    if False:",
         f"{MAILING} broken_file",

@@ -23,8 +23,8 @@ MUTATIONS = {
     ),
     "conflicts in a pull request": Mutation(
         "gatehouse/check_update.py",
-        '    return 3 if left or gone or change or tests != "passed" else 0',
-        '    return 3 if gone or change or tests != "passed" else 0',
+        '    status = 3 if left or gone or change or tests != "passed" else 0',
+        '    status = 3 if gone or change or tests != "passed" else 0',
         "gatehouse/tests/test_check_update.py pull_request",
     ),
     "failed tests of an update": Mutation(
@@ -110,6 +110,30 @@ MUTATIONS = {
         ),
         "",
         "gatehouse/tests/test_check_update.py module",
+    ),
+    "commits of the owner on the proposed branch": Mutation(
+        "gatehouse/propose.py",
+        "    if number and others():",
+        "    if False:",
+        "gatehouse/tests/test_check_update.py overwritten",
+    ),
+    "signature before a patch is made": Mutation(
+        "gatehouse/propose.py",
+        "    if found.waits and signers.is_file():",
+        "    if False:",
+        "gatehouse/tests/test_check_update.py not_prepared",
+    ),
+    "lock without building": Mutation(
+        "gatehouse/propose.py",
+        '[uv, "lock", "--no-build"]',
+        '[uv, "lock"]',
+        "gatehouse/tests/test_check_update.py renewed",
+    ),
+    "token in what gh says": Mutation(
+        "gatehouse/propose.py",
+        '            text = text.replace(secret, "***")\n',
+        "            pass\n",
+        "gatehouse/tests/test_check_update.py drafts",
     ),
     "name of a file of a release": Mutation(
         "gatehouse/safe_render.py",

@@ -54,6 +54,8 @@ CHANGES = """# Changelog
 ### Security
 """
 Check = Callable[..., subprocess.CompletedProcess[str]]
+BRANCH = "gatehouse-update"
+NAMES = ("waiting", "update", "judge", "carry", "apply", "pull-request", "prepare", "propose")
 
 
 @pytest.fixture(autouse=True)
@@ -132,9 +134,9 @@ def set_answers(service: Path, **values: str) -> None:
 
 
 def test_every_command_has_help_and_bad_usage_is_two(check: Check) -> None:
-    for command in ([], *([name] for name in ("waiting", "update", "judge", "carry", "apply"))):
+    for command in ([], *([name] for name in NAMES)):
         assert check(*command, "--help").returncode == 0
-    for wrong in ([], ["nothing"], ["verify", "a", "b"], ["pull-request"]):
+    for wrong in ([], ["nothing"], ["verify", "a", "b"], ["pull-request"], ["propose", "a"]):
         assert check(*wrong).returncode == 2
 
 
@@ -642,6 +644,225 @@ def test_links_lead_to_the_release(
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.page(source, "1.0.0", "UPGRADING.md") == f"[UPGRADING.md]({place})"
+
+
+# --- the weekly workflow
+
+
+def test_what_waits_becomes_a_patch(
+    check: Check,
+    service: Path,
+    copier: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = tmp_path / "told"
+    monkeypatch.setenv("GITHUB_OUTPUT", str(told))
+    patch = tmp_path / "a.patch"
+    done = check("prepare", patch)
+    assert done.returncode == 0, done.stderr
+    assert told.read_text() == "waits=true\ncode=0\n"
+    assert git(service, "rev-parse", "HEAD") == git(service, "rev-parse", "main")
+    git(service, "reset", "-q", "--hard")
+    assert check("apply", patch).returncode == 0
+    assert "_commit: 1.10.0" in (service / ".copier-answers.yml").read_text()
+    # A conflict is in the patch, and told.
+    git(service, "reset", "-q", "--hard")
+    (service / "marker").write_text(f"{LEFT} before updating\n")
+    git(service, "add", "marker")
+    git(service, "commit", "-q", "-m", "x")
+    assert check("prepare", patch).returncode == 0
+    assert told.read_text().endswith("waits=true\ncode=3\n")
+    assert f"+{LEFT} before updating" in patch.read_text()
+    # A failed update is none, and nothing is told of it.
+    git(service, "reset", "-q", "--hard")
+    (service / "fails").touch()
+    before = told.read_text()
+    assert check("prepare", tmp_path / "b.patch").returncode == 1
+    assert told.read_text() == before
+    assert not (tmp_path / "b.patch").exists()
+
+
+def test_where_nothing_waits_nothing_is_prepared(
+    check: Check, service: Path, copier: Path, tmp_path: Path
+) -> None:
+    set_answers(service, commit="1.10.0")
+    done = check("prepare", tmp_path / "a.patch")
+    assert (done.returncode, done.stdout) == (0, "waits=false\ncode=0\n")
+    assert not (tmp_path / "a.patch").exists()
+    assert not copier.exists()
+
+
+def test_a_release_without_a_signature_is_not_prepared(
+    check: Check, service: Path, copier: Path, tmp_path: Path
+) -> None:
+    (service / ".github/template_signers").write_text("")
+    done = check("prepare", tmp_path / "a.patch")
+    assert done.returncode == 1
+    assert "1.10.0 is NOT signed" in done.stderr
+    assert not copier.exists()
+
+
+def test_a_lock_is_renewed_without_building_and_may_fail(
+    check: Check, service: Path, copier: Path, tmp_path: Path
+) -> None:
+    (service / "uv.lock").write_text("old\n")
+    git(service, "add", "uv.lock")
+    git(service, "commit", "-q", "-m", "x")
+    uv = copier.parent / "bin/uv"
+    uv.write_text('#!/bin/sh\ntest "$*" = "lock --no-build" && echo new > uv.lock\n')
+    uv.chmod(0o755)
+    assert check("prepare", tmp_path / "a.patch").returncode == 0
+    assert "+new" in (tmp_path / "a.patch").read_text()
+    git(service, "reset", "-q", "--hard")
+    uv.write_text("#!/bin/sh\nexit 2\n")
+    done = check("prepare", tmp_path / "a.patch")
+    assert done.returncode == 0
+    assert "::warning::uv.lock was not renewed" in done.stdout
+    assert "uv.lock" not in (tmp_path / "a.patch").read_text()
+
+
+GH = """#!/bin/sh
+echo "gh $*" >> calls
+case "$1 $2" in
+"pr list") test ! -f open || echo 7 ;;
+"pr create") test "$3" != --draft || test ! -f no-drafts || { echo "no, $GH_TOKEN" >&2; exit 1; } ;;
+"pr ready") test ! -f refuses || { echo "no, $GH_TOKEN" >&2; exit 1; } ;;
+esac
+for last; do :; done
+test ! -f "$last" || cp "$last" body
+"""
+
+
+@pytest.fixture
+def host(service: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The service's repository elsewhere; `gh` beside the service writes down what it is asked."""
+    folder = tmp_path / "host.git"
+    git(tmp_path, "clone", "-q", "--bare", str(service), str(folder))
+    git(service, "remote", "add", "origin", str(folder))
+    (service / ".git/info").mkdir(exist_ok=True)
+    (service / ".git/info/exclude").write_text("calls\nbody\nopen\nno-drafts\nrefuses\n")
+    tool = tmp_path / "tools/gh"
+    tool.parent.mkdir()
+    tool.write_text(GH)
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("GH_TOKEN", "a-secret-token")
+    return folder
+
+
+@pytest.fixture
+def patch(service: Path, tmp_path: Path) -> Path:
+    set_answers(service, commit="1.10.0")
+    (service / "gatehouse/one.py").write_text("new\n")
+    return patch_of(service, tmp_path / "a.patch")
+
+
+def proposed(
+    check: Check, service: Path, patch: Path, *, code: str = "0", tests: str = "passed"
+) -> subprocess.CompletedProcess[str]:
+    git(service, "switch", "-q", "main")
+    (service / "calls").unlink(missing_ok=True)
+    done = check("propose", patch, "--code", code, "--tests", tests)
+    assert "a-secret-token" not in done.stdout + done.stderr
+    return done
+
+
+def test_a_patch_becomes_a_pull_request_once(
+    check: Check, service: Path, host: Path, patch: Path
+) -> None:
+    done = proposed(check, service, patch)
+    assert done.returncode == 0, done.stderr
+    title = "Security: update Gatehouse from 1.0.0 to 1.10.0"
+    assert git(host, "log", "-1", "--format=%s|%an", BRANCH) == f"{title}|github-actions[bot]"
+    assert git(host, "rev-parse", f"{BRANCH}~") == git(host, "rev-parse", "main")
+    assert git(host, "show", f"{BRANCH}:gatehouse/one.py") == "new"
+    calls = (service / "calls").read_text()
+    assert f"gh pr create --draft --head {BRANCH} --title {title} --body-file" in calls
+    assert calls.endswith(f"gh pr ready {BRANCH}\n")
+    assert (service / "body").read_text().startswith("**This fixes security holes**")
+    (service / "open").touch()
+    assert proposed(check, service, patch).returncode == 0  # a week later
+    calls = (service / "calls").read_text()
+    assert f"gh pr edit 7 --title {title} --body-file" in calls
+    assert "pr create" not in calls
+
+
+@pytest.mark.parametrize(("code", "tests"), [("3", "passed"), ("0", "failed")])
+def test_what_leaves_something_to_do_stays_a_draft(
+    check: Check, service: Path, host: Path, patch: Path, code: str, tests: str
+) -> None:
+    done = proposed(check, service, patch, code=code, tests=tests)
+    assert done.returncode == 3
+    assert "says what is left to do" in done.stdout
+    assert f"gh pr ready --undo {BRANCH}\n" in (service / "calls").read_text()
+
+
+def test_where_there_are_no_drafts_a_pull_request_is_opened_all_the_same(
+    check: Check, service: Path, host: Path, patch: Path
+) -> None:
+    (service / "no-drafts").touch()
+    assert proposed(check, service, patch).returncode == 0
+    assert f"gh pr create --head {BRANCH}" in (service / "calls").read_text()
+    (service / "refuses").touch()
+    assert proposed(check, service, patch).returncode == 1
+    assert proposed(check, service, patch, tests="failed").returncode == 3
+
+
+def test_a_branch_with_commits_of_the_owner_is_not_overwritten(
+    check: Check, service: Path, host: Path, patch: Path
+) -> None:
+    assert proposed(check, service, patch).returncode == 0
+    git(service, "commit", "-q", "--allow-empty", "-m", "mine")
+    git(service, "push", "-q", "origin", BRANCH)
+    mine = git(host, "rev-parse", BRANCH)
+    (service / "open").touch()
+    done = proposed(check, service, patch)
+    assert done.returncode == 1
+    assert "waits until pull request 7, which has commits of yours" in done.stdout
+    assert git(host, "rev-parse", BRANCH) == mine
+    git(service, "reset", "-q", "--hard")
+    (service / "open").unlink()  # closed without merging
+    assert proposed(check, service, patch).returncode == 0
+    assert git(host, "rev-parse", BRANCH) != mine
+
+
+def test_the_job_with_the_token_runs_no_hook_and_commits_the_patch_alone(
+    check: Check, service: Path, host: Path, patch: Path, tmp_path: Path
+) -> None:
+    for name in ("pre-commit", "commit-msg", "pre-push", "post-checkout", "post-index-change"):
+        hook = service / ".git/hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\n")
+        hook.chmod(0o755)
+    (service / "stray.py").write_text("x\n")
+    assert check("propose", patch, "--code=0", "--tests=passed").returncode == 0
+    assert not (tmp_path / "ran").exists()
+    changed = git(host, "diff", "--name-only", "main", BRANCH).splitlines()
+    assert changed == [".copier-answers.yml", "gatehouse/one.py"]
+
+
+def test_a_patch_that_no_release_may_bring_is_not_proposed(
+    check: Check, service: Path, host: Path, tmp_path: Path
+) -> None:
+    (service / "conftest.py").write_text("x\n")
+    done = proposed(check, service, patch_of(service, tmp_path / "a.patch"))
+    assert done.returncode == 1
+    assert "The patch is REFUSED" in done.stderr
+    assert git(host, "branch", "--list", BRANCH) == ""
+    assert not (service / "calls").exists()
+
+
+def test_without_gh_nothing_is_proposed(
+    check: Check, service: Path, host: Path, patch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = host.with_name("few")
+    tools.mkdir()
+    (tools / "git").symlink_to(shutil.which("git") or "")
+    monkeypatch.setenv("PATH", str(tools))
+    done = check("propose", patch, "--code=0", "--tests=passed")
+    assert done.returncode == 1
+    assert "gh, GitHub's command, is not installed" in done.stderr
 
 
 # --- who signed it

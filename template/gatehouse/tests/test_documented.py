@@ -1,13 +1,15 @@
-"""What the core's README says of limits, ways in, passwords and sessions is what the code does."""
+"""What REFERENCE.md says of limits, settings, ways in, events and logs is what the code does."""
 
 import pkgutil
 import re
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from sqlmodel import SQLModel
 
 import gatehouse
 from gatehouse import Settings, routes
@@ -21,12 +23,13 @@ from gatehouse.web.problems import MAX_ERRORS
 
 pytestmark = pytest.mark.thorough
 
-README = Path(gatehouse.__file__).parents[2] / "README.md"
+REFERENCE = Path(gatehouse.__file__).parents[2] / "REFERENCE.md"
 
 
 def section(title: str) -> str:
-    """The part of the README under a heading of the second level."""
-    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", README.read_text("utf-8"), re.M | re.S)
+    """The part under a heading of the second level."""
+    text = REFERENCE.read_text("utf-8")
+    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.M | re.S)
     return str(found)
 
 
@@ -143,3 +146,22 @@ def test_how_long_links_and_sessions_live_is_documented() -> None:
     assert f"{days} days after their login" in ways
     assert f"{idle} days after their last refresh" in ways
     assert "NIST SP 800-63B-4" in ways
+
+
+def test_every_event_and_every_logger_is_documented() -> None:
+    text = section("Logs and stored personal data")
+    documented = {name for first, *_ in rows(text) for name in re.findall(r"`([\w.]+)`", first)}
+    loggers = set()
+    for path in Path(gatehouse.__file__).parent.rglob("*.py"):
+        loggers |= set(re.findall(r'getLogger\("(gatehouse[\w.]*)"\)', path.read_text("utf-8")))
+    assert len(loggers) > 10
+    wanted = loggers | set(get_args(audit.Event)) | {"uvicorn.access", "uvicorn.error"}
+    tables = {name for name in documented if name.startswith("gatehouse_")}
+    assert documented - tables == wanted
+    ours = {name for name in SQLModel.metadata.tables if name.startswith("gatehouse_")}
+    assert tables == ours
+
+
+def test_the_readme_stays_short_enough_to_be_read() -> None:
+    """What it grows by belongs into REFERENCE.md."""
+    assert len(REFERENCE.with_name("README.md").read_text("utf-8").split()) <= 2_000

@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from gatehouse.mailer import smtp
-from gatehouse.mailer.sender import MAILS, OURS, Mailer, MailNotSent
+from gatehouse.mailer.mail_templates import MAILS, OURS
+from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.refusal import StartRefused
 from gatehouse.store.tables import utc_now
 

@@ -1,4 +1,7 @@
-"""The list of common passwords. Its source, licence and size are in `common_passwords.md`."""
+"""The bundled list of common passwords and words: nothing that is made of them is hard to guess.
+
+Passwords and keys are held against it. Its source, licence and size are in `common_passwords.md`.
+"""
 
 import gzip
 from bisect import bisect_left

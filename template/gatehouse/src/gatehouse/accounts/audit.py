@@ -1,6 +1,6 @@
 """Security events: a row each, and a line each on the logger `gatehouse.audit`. Verbs write them.
 
-The names are the contract's; the core's README maps them to OWASP's vocabulary. A row that must
+The names are the contract's; REFERENCE.md maps them to OWASP's vocabulary. A row that must
 survive a refused request is written in a transaction of its own before the refusal is raised, or
 in one that a `CommittedRefusal` ends.
 """

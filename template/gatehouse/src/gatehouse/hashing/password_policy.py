@@ -1,7 +1,7 @@
 """Which new passwords are refused, and why.
 
 Sources: NIST SP 800-63B-4 section 3.1.1.2; OWASP ASVS 5.0 chapter 6.2. The list of common ones
-is read in `common_words.py`.
+is read by `common_words.py`.
 """
 
 import re

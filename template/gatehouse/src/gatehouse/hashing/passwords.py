@@ -5,8 +5,8 @@ Sources: NIST SP 800-63B-4 section 3.1.1.2; OWASP ASVS 5.0 chapters 6.2, 6.3.8 a
 
 import re
 import secrets
-import unicodedata
 import threading
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

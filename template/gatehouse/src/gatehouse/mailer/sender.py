@@ -1,54 +1,29 @@
-"""Mail: written from templates, sent by SMTP, printed by `dev`, or handed to the owner's code."""
+"""A mail: filled into its templates, sent by SMTP, printed by `dev`, or handed to the owner."""
 
 import html
-import logging
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import make_msgid
 from pathlib import Path
-from string import Template
 from traceback import extract_tb
 from urllib.parse import urlsplit
 
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
+from gatehouse.mailer.mail_templates import MAILS, MailTemplates, read_mail, warn_of_strangers
 from gatehouse.mailer.smtp import in_words, send_by_smtp
-from gatehouse.refusal import StartRefused
 from gatehouse.settings import TERMINAL
 
-log = logging.getLogger("gatehouse.mailing")
-
-# Every mail, with the values that its two templates may hold besides `service` and `email`.
-MAILS: Mapping[str, frozenset[str]] = {
-    "verify_email": frozenset({"link", "hours"}),
-    "already_registered": frozenset({"link"}),
-    "reset_password": frozenset({"link", "minutes"}),
-    "password_changed": frozenset({"time"}),
-    "confirm_new_address": frozenset({"link", "hours"}),
-    "address_change_requested": frozenset(),
-    "address_changed": frozenset(),
-    "login_after_failures": frozenset({"count", "time"}),
-}
-USELESS_WITHOUT_LINK = {"verify_email", "reset_password", "confirm_new_address"}
-OURS = Path(__file__).with_name("templates")
 _DOMAIN = re.compile(r"([a-z0-9_-]+\.)+[a-z][a-z0-9-]*")
 
 
 class MailNotSent(Exception):
     """The kind of failure, for the log: no address, no secret and not the server's own text."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Mail:
-    subject: Template
-    text: Template
-    html: Template
 
 
 class Mailer:
@@ -73,8 +48,8 @@ class Mailer:
         self._service = _one_line(service)
         self._sender = _sender(sender, self._service, base_url)
         self._send = send
-        self._mails = {name: _read_mail(name, templates) for name in MAILS}
-        _warn_of_strangers(templates)
+        self._mails = {name: read_mail(name, templates) for name in MAILS}
+        warn_of_strangers(templates)
 
     @property
     def can_send(self) -> bool:
@@ -96,7 +71,7 @@ class Mailer:
         except Exception as error:
             raise MailNotSent(in_words(error)) from None
 
-    def _write(self, to: str, mail: _Mail, values: Mapping[str, str]) -> EmailMessage:
+    def _write(self, to: str, mail: MailTemplates, values: Mapping[str, str]) -> EmailMessage:
         recipient = validate_email(to, check_deliverability=False)  # one, with no line end
         given = {"service": self._service, "email": to, **values}
         message = EmailMessage(policy.SMTP)
@@ -158,59 +133,6 @@ def _sender(given: str, service: str, base_url: str) -> Address:
         host = ""
     domain = host if _DOMAIN.fullmatch(host) else "localhost"
     return Address(service, "no-reply", domain)
-
-
-def _read_mail(name: str, own: Path | None) -> _Mail:
-    path, text = _read(f"{name}.txt", own)
-    first, second, body = [*text.split("\n", 2), "", ""][:3]
-    subject = first[len("Subject:") :].strip()
-    if not first.startswith("Subject:") or not subject or second.strip() or not body.strip():
-        raise StartRefused(
-            f"{path} is refused: it must begin with a line Subject: …, then an empty line, "
-            "then the text."
-        )
-    page, document = _read(f"{name}.html", own)
-    return _Mail(
-        subject=_checked(path, name, subject, link=False),
-        text=_checked(path, name, body),
-        html=_checked(page, name, document),
-    )
-
-
-def _read(file: str, own: Path | None) -> tuple[Path, str]:
-    path = own / file if own and (own / file).exists() else OURS / file
-    try:
-        return path, path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise StartRefused(f"{path} is refused: it is not UTF-8 text. Save it as UTF-8.") from None
-    except OSError as error:
-        raise StartRefused(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _checked(path: Path, name: str, text: str, *, link: bool = True) -> Template:
-    """A template that can be filled with the values that its mail has."""
-    template = Template(text)
-    known = MAILS[name] | {"service", "email"}
-    if not template.is_valid():
-        raise StartRefused(f"{path} is refused: a $ there begins no name. Write $$ for a dollar.")
-    found = set(template.get_identifiers())
-    if unknown := found - known:
-        raise StartRefused(
-            f"{path} is refused: it holds ${', $'.join(sorted(unknown))}. This mail has "
-            f"${', $'.join(sorted(known))}."
-        )
-    if link and name in USELESS_WITHOUT_LINK and "link" not in found:
-        raise StartRefused(f"{path} is refused: it lacks $link, for which this mail is sent.")
-    return template
-
-
-def _warn_of_strangers(own: Path | None) -> None:
-    """A file that is no mail's is most likely a slip of the pen, and would never be used."""
-    if own and not own.is_dir():
-        log.info("%s is not there: every mail is the core's own", own)
-    for path in sorted(own.glob("*")) if own else ():
-        if path.suffix in (".txt", ".html") and path.stem not in MAILS:
-            log.warning("%s belongs to no mail of this service: it has no effect", path.name)
 
 
 def _print(message: EmailMessage) -> None:

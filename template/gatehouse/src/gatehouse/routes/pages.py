@@ -1,33 +1,17 @@
 """The two pages that mailed links open. The token is in the fragment: it never comes here."""
 
-from collections.abc import Awaitable, Callable
-from html import escape
 from importlib.resources import files
 from string import Template
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from gatehouse.web.guards import public
+from gatehouse.web.page_serving import Endpoint, page, page_headers
 
-# One script and one style sheet of our own; the script talks to this service alone. `data:` is
-# for the empty icon, without which a browser asks for /favicon.ico.
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src data:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-HEADERS = {"Content-Security-Policy": POLICY, "Cross-Origin-Opener-Policy": "same-origin"}
-
-Endpoint = Callable[[Request], Awaitable[Response]]
+# `data:` is for the empty icon, without which a browser asks for /favicon.ico.
+HEADERS = page_headers(images="data:")
 
 router = APIRouter(prefix="/account", include_in_schema=False)
 
@@ -35,12 +19,7 @@ router = APIRouter(prefix="/account", include_in_schema=False)
 def _page(name: str) -> Endpoint:
     """A page that, like its files, is never stored: so says the header that every answer gets."""
     document = Template((files("gatehouse.web") / "pages" / name).read_text("utf-8"))
-
-    async def account_page(request: Request) -> Response:
-        title = escape(request.app.title)
-        return HTMLResponse(document.substitute(service=title), headers=HEADERS)
-
-    return account_page
+    return page(lambda title: document.substitute(service=title), HEADERS)
 
 
 def _file(name: str, media_type: str) -> Endpoint:

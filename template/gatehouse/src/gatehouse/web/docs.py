@@ -1,32 +1,20 @@
 """The page /docs: Swagger UI from an installed package, under a strict policy of its own."""
 
-from collections.abc import Awaitable, Callable
-from html import escape
 from importlib.resources import files
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from gatehouse.web.guards import public
+from gatehouse.web.page_serving import Endpoint, page, page_headers
 
 # The least with which Swagger UI works and the browser reports nothing (tried in Chromium):
 # `data:` is for the small pictures inside its style sheet. It sets styles through the DOM,
 # which a policy does not forbid, so neither 'unsafe-inline' nor 'unsafe-eval' is needed.
 # "Try it out" reaches this service only.
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
+HEADERS = {**page_headers(images="'self' data:"), "Cache-Control": "no-cache"}
 
 # Every address is relative, so the page also works under a path that a proxy adds.
 PAGE = """\
@@ -48,8 +36,6 @@ PAGE = """\
 </html>
 """
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
 
 def add_docs(app: FastAPI) -> None:
     """Serve /docs, its files and /openapi.json from this service alone."""
@@ -57,7 +43,7 @@ def add_docs(app: FastAPI) -> None:
     ours = StaticFiles(directory=str(files("gatehouse.web") / "pages"))
     javascript = "text/javascript; charset=utf-8"
     endpoints = {
-        "/docs": _page(app),
+        "/docs": page(lambda title: PAGE.format(title=title), HEADERS),
         "/docs/swagger-ui-bundle.js": _file(swagger, "swagger-ui-bundle.js", javascript),
         "/docs/swagger-ui.css": _file(swagger, "swagger-ui.css", "text/css; charset=utf-8"),
         "/docs/favicon.png": _file(swagger, "favicon.png", "image/png"),
@@ -68,18 +54,6 @@ def add_docs(app: FastAPI) -> None:
         # Plain routes, as FastAPI's own are: an application-wide dependency would ask the
         # browser for a token that it cannot send with a script or a style sheet.
         app.add_route(path, public(endpoint), include_in_schema=False)
-
-
-def _page(app: FastAPI) -> Endpoint:
-    async def docs_page(_: Request) -> Response:
-        headers = {
-            "Cache-Control": "no-cache",
-            "Content-Security-Policy": POLICY,
-            "Cross-Origin-Opener-Policy": "same-origin",
-        }
-        return HTMLResponse(PAGE.format(title=escape(app.title)), headers=headers)
-
-    return docs_page
 
 
 def _file(folder: StaticFiles, name: str, media_type: str) -> Endpoint:

@@ -92,7 +92,7 @@ class RecentLoginGuard(AccessTokenGuard):
             challenge = 'Bearer error="insufficient_user_authentication"'
             raise HTTPException(
                 401,
-                "This needs a login of late: log in again with your password.",
+                "This needs a recent login: log in again with your password.",
                 {"WWW-Authenticate": f"{challenge}, max_age={self.seconds}"},
             )
         return token
