@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 
 import gatehouse
 from gatehouse import Settings, routes
-from gatehouse.accounts import one_time
+from gatehouse.accounts import audit, one_time
 from gatehouse.accounts.logins import MOST_SESSIONS
 from gatehouse.accounts.users import MOST_FAILURES
 from gatehouse.store.tables import User
