@@ -13,11 +13,11 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement
 from sqlmodel import col
-from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts import registration, users
 from gatehouse.accounts.audit import Origin, record
 from gatehouse.state import Gatehouse
+from gatehouse.store.hops import in_database_thread
 from gatehouse.store.tables import User
 from gatehouse.throttling.throttle import Throttled
 
@@ -44,7 +44,7 @@ async def prove_password(
     `WrongPassword`, `Throttled`, `HashQueueFull`. What acts on it calls `users.lock_proved`.
     """
     which = col(User.email_key) == key if user_id is None else col(User.id) == user_id
-    found = await run_in_threadpool(_find, core, origin, key, which, verified, asked)
+    found = await in_database_thread(_find, core, origin, key, which, verified, asked)
     stored = found.password_hash if found else None
 
     def count() -> None:
@@ -52,13 +52,13 @@ async def prove_password(
 
     checked = await core.passwords.verify(password, stored, count, client=origin.network)
     if found is None or stored is None or checked is None:
-        await run_in_threadpool(note_failure, core, origin, key, found)
+        await in_database_thread(note_failure, core, origin, key, found)
         raise WrongPassword
-    await run_in_threadpool(
+    await in_database_thread(
         refuse_throttled, core, origin, lambda: core.throttle.login_succeeded(key, origin.network)
     )
     if checked.new_hash is not None:
-        await run_in_threadpool(_rehash, core, found, checked.new_hash)
+        await in_database_thread(_rehash, core, found, checked.new_hash)
     return found
 
 
@@ -98,7 +98,7 @@ async def prove_link_password(core: Gatehouse, origin: Origin, token: str, passw
     Counted for address and client, and on the link, never on an account. A link that is none of
     a registration's asks for no password.
     """
-    wanted = await run_in_threadpool(_link, core, token)
+    wanted = await in_database_thread(_link, core, token)
     if wanted is None:
         return
     key = wanted.email_key
@@ -112,10 +112,10 @@ async def prove_link_password(core: Gatehouse, origin: Origin, token: str, passw
         password, wanted.password_hash, count, client=origin.network
     )
     if checked is None:
-        await run_in_threadpool(_note_wrong_link_password, core, origin, token)
+        await in_database_thread(_note_wrong_link_password, core, origin, token)
         raise WrongPassword
-    await run_in_threadpool(_note_right_link_password, core, token)
-    await run_in_threadpool(
+    await in_database_thread(_note_right_link_password, core, token)
+    await in_database_thread(
         refuse_throttled, core, origin, lambda: core.throttle.login_succeeded(key, origin.network)
     )
 

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts import recovery, users
 from gatehouse.accounts.addresses import Address, normalise
@@ -23,6 +22,7 @@ from gatehouse.routes.shared import (
     refused,
 )
 from gatehouse.state import Core, Gatehouse
+from gatehouse.store.hops import in_database_thread
 from gatehouse.store.tables import User
 from gatehouse.web.guards import Caller, CurrentUser
 
@@ -110,7 +110,7 @@ async def change_password(
             )
             tell(session, "password_changed", locked, origin)
 
-    await run_in_threadpool(store)
+    await in_database_thread(store)
 
 
 def _normalised(password: str) -> str:
@@ -136,7 +136,7 @@ async def change_email(
             if core.throttle.allows_mail("change_email", key, origin.network):
                 recovery.ask_new_address(session, locked, change.new_email, origin)
 
-    await run_in_threadpool(ask)
+    await in_database_thread(ask)
     return Accepted()
 
 
@@ -161,6 +161,6 @@ async def delete_me(
             record(session, "account_deleted", origin, user_id=proved.user_id)
 
     try:
-        await run_in_threadpool(delete)
+        await in_database_thread(delete)
     except users.LastAdministrator:
         raise HTTPException(409, "You are the last active administrator.") from None

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from fastapi import Request
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts import addresses, sessions, users
 from gatehouse.accounts.audit import Origin, origin_of, record
@@ -25,6 +24,7 @@ from gatehouse.accounts.refresh import (
 )
 from gatehouse.routes.shared import refuse_flood
 from gatehouse.state import Gatehouse
+from gatehouse.store.hops import in_database_thread
 from gatehouse.store.tables import LoginSession
 from gatehouse.throttling.throttle import REFRESH
 from gatehouse.web.problems import OAuthError
@@ -64,9 +64,9 @@ async def log_in(
         )
     except WrongPassword:
         raise _no_login() from None
-    granted = await run_in_threadpool(_open, core, origin, proved, asked)
+    granted = await in_database_thread(_open, core, origin, proved, asked)
     if granted is None:
-        await run_in_threadpool(note_failure, core, origin, key, proved)
+        await in_database_thread(note_failure, core, origin, key, proved)
         raise _no_login()
     return granted
 
@@ -125,18 +125,18 @@ async def refresh(
     """The next refresh token of a session. A reuse ends the session before it is refused."""
     origin = origin_of(request, core.settings.trusted_proxies)
     try:
-        return await run_in_threadpool(_rotate, core, origin, token, asked)
+        return await in_database_thread(_rotate, core, origin, token, asked)
     except ReusedRefreshToken as reused:
-        await run_in_threadpool(_end_reused, core, origin, reused)
+        await in_database_thread(_end_reused, core, origin, reused)
         raise _no_refresh() from None
     except NothingLeft as refused:
-        await run_in_threadpool(_note_refused, core, origin, refused)
+        await in_database_thread(_note_refused, core, origin, refused)
         raise _no_refresh() from None
     except BadRefreshToken:
         raise _no_refresh() from None
     finally:
         if core.cleaning.is_due():
-            await run_in_threadpool(_clean, core)
+            await in_database_thread(_clean, core)
 
 
 def _no_refresh() -> OAuthError:

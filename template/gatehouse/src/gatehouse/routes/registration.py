@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts.addresses import Address, KnownAddress
 from gatehouse.accounts.audit import origin_of
@@ -18,6 +17,7 @@ from gatehouse.routes.shared import (
     limited,
 )
 from gatehouse.state import Core
+from gatehouse.store.hops import in_database_thread
 from gatehouse.throttling.throttle import REGISTER, RESEND
 from gatehouse.web.guards import public
 
@@ -44,7 +44,7 @@ async def register(new: Registration, core: Core, request: Request) -> Accepted:
     """Ask for an account. The mail that follows has a link, or says that there is one already."""
     origin = origin_of(request, core.settings.trusted_proxies)
     password_hash = await hash_new_password(core, origin, new.password, new.email, "password")
-    return await run_in_threadpool(knock, core, origin, "register", new.email, password_hash)
+    return await in_database_thread(knock, core, origin, "register", new.email, password_hash)
 
 
 @router.post("/verify-email/resend", status_code=202, responses=TOO_MANY)

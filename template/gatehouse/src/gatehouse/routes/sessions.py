@@ -8,7 +8,6 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlmodel import Session, col
-from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts import users
 from gatehouse.accounts.audit import Origin, origin_of, record
@@ -19,6 +18,7 @@ from gatehouse.routes.shared import TOO_MANY, refuse_flood, require_open
 from gatehouse.routes.token import OAuthProblem
 from gatehouse.signing.tokens import AccessToken, BadAccessToken
 from gatehouse.state import Core, Gatehouse
+from gatehouse.store.hops import in_database_thread
 from gatehouse.store.tables import LoginSession, RefreshToken
 from gatehouse.throttling.throttle import REFRESH
 from gatehouse.web.guards import Caller, public
@@ -65,7 +65,7 @@ async def revoke_token(request: Request, core: Core) -> Response:
     """Log out: end the session of a refresh or access token. 200 also for an unknown one."""
     token = required(await read_form(request), "token")
     origin = origin_of(request, core.settings.trusted_proxies)
-    await run_in_threadpool(_log_out, core, origin, token)
+    await in_database_thread(_log_out, core, origin, token)
     return JSONResponse({})
 
 

@@ -19,6 +19,7 @@ from gatehouse.hashing.passwords import WeakPassword, check_new_password
 from gatehouse.mailer.jobs import leave
 from gatehouse.signing.tokens import AccessToken
 from gatehouse.state import Gatehouse, core_of
+from gatehouse.store.hops import in_database_thread
 from gatehouse.store.tables import User
 from gatehouse.throttling.throttle import Limit
 from gatehouse.web.guards import BAD_TOKEN
@@ -71,7 +72,7 @@ class LimitedRoute(APIRoute):
         async def counted(request: Request) -> Response:
             core = await core_of(request)
             origin = origin_of(request, core.settings.trusted_proxies)
-            await run_in_threadpool(refuse_flood, core, origin, limit)
+            await in_database_thread(refuse_flood, core, origin, limit)
             return await handle(request)
 
         return counted
