@@ -1,4 +1,9 @@
-"""The reference: the route in plain FastAPI, under uvicorn. Run by the service's own Python."""
+"""The reference: the route in plain FastAPI, under uvicorn. Run by the service's own Python.
+
+uvicorn as `uvicorn main:app` starts it: uvloop and httptools where they are installed, which is
+what `serve` uses too, one process, and uvicorn's own access log, one line of text a request.
+`--no-access-log` is what it takes without that line.
+"""
 
 import argparse
 
@@ -23,18 +28,12 @@ def create_app() -> FastAPI:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--same-log", action="store_true", help="write the service's own log")
+    parser.add_argument("--no-access-log", dest="access_log", action="store_false")
     asked = parser.parse_args()
-    log_config = uvicorn.config.LOGGING_CONFIG
-    if asked.same_log:
-        # Only here: a cold start of the bare application must not load any of the core.
-        from gatehouse.web.logs import log_config as log_config_of_the_core
-
-        log_config = log_config_of_the_core(readable=False)
     uvicorn.run(
         create_app(),
         port=asked.port,
-        log_config=log_config,
+        access_log=asked.access_log,
         proxy_headers=False,
         server_header=False,
         ws="none",

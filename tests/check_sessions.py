@@ -4,7 +4,7 @@
 
 One token refreshed two hundred times at once; a replay that ends its session in every process;
 log-out and refresh by Authlib from the metadata alone; a key rotation under load; tokens checked
-by other libraries from the published keys; and a database that is away for a while.
+by other libraries from the published keys; and a database that is away for a while, or frozen.
 """
 
 import argparse
@@ -27,6 +27,7 @@ import httpx2 as httpx
 import jwt
 from authlib.integrations.httpx_client import OAuth2Client
 from check_service import EMAIL, PASSWORD, expect, run, serving
+from frozen_database import routes_without_a_query_go_on
 from joserfc import jwt as other_jwt
 from joserfc.jwk import KeySet
 
@@ -67,21 +68,30 @@ def main() -> None:
             authlib_needs_the_metadata_alone(address)
             if asked.database == "postgresql":
                 without_a_database(address, server, asked.outage, asked.limit)
+        if asked.database == "postgresql":
+            with serve(asked.service, environment, 1) as address:
+                token = log_in(address)["access_token"]
+                data = Path(folder) / "data"
+                routes_without_a_query_go_on(address, data, token, INTERVAL, asked.limit)
         published_keys_verify(asked.service, environment, Path(folder))
         rotation_under_load(asked.service, environment, Path(folder))
     print(f"Sessions and keys hold on {asked.database} over {workers} processes.")
 
 
 def add_stateless_route(service: Path) -> None:
-    """A route that asks for a token and for nothing else, as an owner would write it."""
+    """Routes as an owner would write them: one asks for a token alone, a plain one for nothing."""
     main = next(service.glob("src/*/main.py"))
     text = main.read_text()
     if "/stateless" not in text:
-        text = text.replace("gatehouse import install", "gatehouse import Caller, install")
+        text = text.replace("import install", "import Caller, install, public")
         route = (
             '    @app.get("/stateless")\n'
             "    async def read_stateless(caller: Caller) -> str:\n"
             "        return str(caller.user_id)\n\n"
+            '    @app.get("/plain")\n'
+            "    @public\n"
+            "    def read_plain() -> str:\n"
+            '        return "here"\n\n'
         )
         text = text.replace(
             "    app.include_router(notes)\n", route + "    app.include_router(notes)\n"

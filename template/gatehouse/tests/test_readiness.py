@@ -1,5 +1,7 @@
 """Probes come every second from several places: they share one look at what the service needs."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -121,6 +123,28 @@ def test_a_look_that_fails_leaves_the_next_probe_a_look_of_its_own() -> None:
         ready.trouble()
     errors.clear()
     assert ready.trouble() == ""
+
+
+def test_a_look_that_hangs_is_trouble_and_no_second_one_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released, made = threading.Event(), list[int]()
+
+    def look() -> str:
+        made.append(1)
+        assert released.wait(60)
+        return ""
+
+    async def probe() -> list[str]:
+        ready = Readiness(look)
+        found = [await ready.ask() for _ in range(3)]
+        released.set()
+        monkeypatch.setattr(readiness, "LIMIT", 60)
+        return [*found, await ready.ask()]
+
+    monkeypatch.setattr(readiness, "LIMIT", 0.01)
+    assert asyncio.run(probe()) == [*[DATABASE_TROUBLE] * 3, ""]
+    assert len(made) == 1
 
 
 def test_what_was_found_can_be_forgotten(tick: Tick) -> None:

@@ -315,6 +315,50 @@ def test_without_a_database_the_old_list_serves_until_its_limit(
     assert ask(revocation) == [False]
 
 
+def test_a_look_that_hangs_is_waited_for_once_and_not_once_a_request(
+    client: TestClient, core: Gatehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the age of the list decides, at once: it is good until its limit."""
+    revocation, released, looks = make(core), threading.Event(), list[int]()
+    query, waits, wait = revocation._query, list[int](), asyncio.wait
+
+    def hanging() -> None:
+        looks.append(1)
+        assert released.wait(60)
+        query()
+
+    async def waited(*given: Any, **named: Any) -> Any:
+        waits.append(1)
+        return await wait(*given, **named)
+
+    async def ask_in_turn() -> list[Any]:
+        answers = []
+        for _ in range(5):
+            answers.append(revocation.ends(token()) if await served() else "503")
+        revocation._read_at -= 60
+        answers.append(await served())
+        released.set()
+        assert revocation._reading is not None
+        await revocation._reading
+        return [*answers, await served()]
+
+    async def served() -> bool:
+        try:
+            await revocation.refresh()
+        except RevocationStale:
+            return False
+        return True
+
+    assert ask(revocation) == [False]
+    monkeypatch.setattr(revocation, "_query", hanging)
+    monkeypatch.setattr("gatehouse.accounts.revocation.PATIENCE", 0.001)
+    monkeypatch.setattr("gatehouse.accounts.revocation.asyncio.wait", waited)
+    revocation._read_at -= 5
+    revocation._tried_at -= 5
+    assert asyncio.run(ask_in_turn()) == [*[False] * 5, False, True]
+    assert len(looks) == len(waits) == 1
+
+
 @pytest.mark.asvs("7.4.1")
 def test_a_list_that_was_never_read_lets_nobody_in(
     client: TestClient, core: Gatehouse, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch

@@ -1,5 +1,6 @@
 """Whether a service can work now: one look a second, however many ask."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ Look = Callable[[], str]
 
 clock = time.monotonic
 SECONDS = 1.0  # that an answer is good for
+LIMIT = 2.0  # seconds that a look may take
 DATABASE_TROUBLE = "The database does not answer, or is not migrated."
 
 
@@ -29,6 +31,8 @@ class Readiness:
         self._lock = Lock()
         self._found = ""
         self._good_until: float | None = None
+        self._looking: asyncio.Task[str] | None = None
+        self._began = 0.0
 
     def trouble(self) -> str:
         """What is wrong first; "" if the service can work."""
@@ -37,6 +41,14 @@ class Readiness:
                 self._found = next(filter(None, (look() for look in self._looks)), "")
                 self._good_until = clock() + SECONDS
             return self._found
+
+    async def ask(self) -> str:
+        """`trouble`, of which nobody waits for longer than `LIMIT` from the look's beginning."""
+        if self._looking is None or self._looking.done():
+            self._began = clock()
+            self._looking = asyncio.create_task(asyncio.to_thread(self.trouble))
+        await asyncio.wait([self._looking], timeout=max(0.0, self._began + LIMIT - clock()))
+        return self._looking.result() if self._looking.done() else DATABASE_TROUBLE
 
     def forget(self) -> None:
         """Look again at the next call, as tests want between each other."""

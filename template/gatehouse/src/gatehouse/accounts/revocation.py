@@ -19,7 +19,6 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, select
-from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts.stamps import Ended, epoch_of, last_position
 from gatehouse.signing.tokens import AccessToken
@@ -30,7 +29,9 @@ log = logging.getLogger("gatehouse.revocation")
 
 OVERLAP = 30 * 60  # seconds that the clock of a host that issued a token may be ahead of ours
 OLDER_RELEASE = timedelta(minutes=5)  # how far back rows without a position are looked for
-PATIENCE = 1.0  # seconds that a request waits for a slow database before the old list must do
+PATIENCE = 0.2  # seconds that a look is waited for before the old list must do
+FIRST_PATIENCE = 2.0  # where the old one is too old, and nothing says that the database is away
+RETRY = 1.0  # seconds between two looks while the database is away
 
 # A transaction that was under way when the list was read, or began after it.
 _NOT_SEEN = text("NOT pg_visible_in_snapshot(position::text::xid8, CAST(:seen AS pg_snapshot))")
@@ -70,6 +71,7 @@ class Revocation:
         self._read_at = float("-inf")
         self._tried_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
+        self._lost = False  # the last look failed, or took too long
 
     def ends(self, token: AccessToken) -> bool:
         """Whether a token is void by the list as it stands.
@@ -110,28 +112,40 @@ class Revocation:
             self._epoch, self._seen = 0, None
 
     async def refresh(self) -> None:
-        """Read the list if it is time. Raises `RevocationStale` rather than let anyone guess."""
-        await self._refresh(time.monotonic())
+        """Have the list read if it is time. Raises `RevocationStale` rather than let anyone guess.
+
+        One task looks, for all. Who comes while it does waits until it is done or its time is
+        up, which runs from its beginning: a database that hangs holds up some of those who come
+        in that moment, and nobody after it. Then the list as it is must do.
+        """
+        now = time.monotonic()
+        pause = RETRY if self._lost else self._interval
+        if self._reading is None and now - self._tried_at >= pause:
+            self._tried_at = now
+            self._reading = asyncio.create_task(self._read())
+        if self._reading is not None:
+            left = self._tried_at + self._patience(now) - now
+            if left > 0:
+                await asyncio.wait([self._reading], timeout=left)
+            if self._reading is not None:
+                self._lost = True
         if time.monotonic() - self._read_at > self._max_stale:
             raise RevocationStale
 
-    async def _refresh(self, now: float) -> None:
-        """Read the list once for all who wait. After a failure, not again before an interval."""
-        if self._reading is None:
-            if now - self._tried_at < self._interval:
-                return
-            self._tried_at = now
-            self._reading = asyncio.create_task(self._read())
-        await asyncio.wait([self._reading], timeout=PATIENCE)
+    def _patience(self, now: float) -> float:
+        """More for a process that nobody asked for long: its list is too old to do."""
+        is_of_use = now - self._read_at <= self._max_stale
+        return PATIENCE if is_of_use or self._lost else FIRST_PATIENCE
 
     async def _read(self) -> None:
         started = time.monotonic()
         try:
-            await run_in_threadpool(self._query)
+            await asyncio.to_thread(self._query)  # not one of the threads that may all hang
         except SQLAlchemyError as error:
+            self._lost = True
             log.error("the list of ended sessions could not be read: %s", type(error).__name__)
         else:
-            self._read_at = started
+            self._read_at, self._lost = started, False
         finally:
             self._reading = None
 

@@ -125,6 +125,7 @@ def _options(asked: argparse.Namespace, *, readable: bool) -> dict[str, Any]:
         "host": asked.host,
         "port": asked.port,
         "log_config": log_config(readable=readable),
+        "access_log": False,  # `web.logs` writes these lines
         # uvicorn's own handling believes any text from a loopback peer; ours is in `throttling`.
         "proxy_headers": False,
         "server_header": False,

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts import recovery, users
 from gatehouse.accounts.addresses import Address, normalise
@@ -22,6 +21,7 @@ from gatehouse.routes.shared import (
     refused,
 )
 from gatehouse.state import Core, Gatehouse
+from gatehouse.store.hops import in_database_thread
 from gatehouse.store.tables import User
 from gatehouse.web.guards import Caller, CurrentUser
 
@@ -101,7 +101,7 @@ async def change_password(
             kept = caller.session_id
             users.set_password(session, locked, new_hash, "password_changed", origin, keep=kept)
 
-    await run_in_threadpool(store)
+    await in_database_thread(store)
 
 
 def _normalised(password: str) -> str:
@@ -126,7 +126,7 @@ async def change_email(
             if core.throttle.allows_mail("change_email", key, origin.network):
                 recovery.ask_new_address(session, locked, change.new_email, origin)
 
-    await run_in_threadpool(ask)
+    await in_database_thread(ask)
     return Accepted()
 
 
@@ -148,6 +148,6 @@ async def delete_me(
             users.delete_user(session, locked, core.hooks, origin)
 
     try:
-        await run_in_threadpool(delete)
+        await in_database_thread(delete)
     except users.LastAdministrator:
         raise HTTPException(409, "You are the last active administrator.") from None

@@ -27,8 +27,8 @@ async def read_health() -> Health:
 
 @router.get("/readyz", responses={503: {"description": "It cannot work yet."}})
 @public
-def read_readiness(core: Core) -> Health:
+async def read_readiness(core: Core) -> Health:
     """The database answers and is migrated, and mail is looked after."""
-    if trouble := core.readiness.trouble():
+    if trouble := await core.readiness.ask():
         raise HTTPException(503, trouble, {"Retry-After": str(RETRY_AFTER)})
     return Health(status="ok")

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts.addresses import Address, KnownAddress
 from gatehouse.routes.shared import (
@@ -42,7 +41,7 @@ class AddressOnly(Body):
 async def register(new: Registration, core: Core, origin: RequestOrigin) -> Accepted:
     """Ask for an account. The mail that follows has a link, or says that there is one already."""
     password_hash = await hash_new_password(core, origin, new.password, new.email, "password")
-    return await run_in_threadpool(knock, core, origin, "register", new.email, password_hash)
+    return await in_database_thread(knock, core, origin, "register", new.email, password_hash)
 
 
 @router.post("/verify-email/resend", status_code=202, responses=TOO_MANY)

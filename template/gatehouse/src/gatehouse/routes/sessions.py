@@ -8,7 +8,6 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlmodel import Session
-from starlette.concurrency import run_in_threadpool
 
 from gatehouse.accounts import users
 from gatehouse.accounts.refresh import digest_of, is_refresh_token
@@ -24,6 +23,7 @@ from gatehouse.routes.shared import TOO_MANY, CallerOrigin, refuse_flood, requir
 from gatehouse.routes.token import OAuthProblem
 from gatehouse.signing.tokens import BadAccessToken
 from gatehouse.state import Core, Gatehouse, RequestOrigin
+from gatehouse.store.hops import in_database_thread
 from gatehouse.store.tables import RefreshToken
 from gatehouse.throttling.origin import Origin
 from gatehouse.throttling.throttle import REFRESH
@@ -70,7 +70,7 @@ _FORM: dict[str, Any] = {
 async def revoke_token(request: Request, core: Core, origin: RequestOrigin) -> Response:
     """Log out: end the session of a refresh or access token. 200 also for an unknown one."""
     token = required(await read_form(request), "token")
-    await run_in_threadpool(_log_out, core, origin, token)
+    await in_database_thread(_log_out, core, origin, token)
     return JSONResponse({})
 
 

@@ -1,6 +1,5 @@
 """The engine and its sessions, for SQLite and PostgreSQL."""
 
-import asyncio
 import contextlib
 import os
 import threading
@@ -11,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
 from gatehouse.refusal import StartRefused
@@ -18,6 +18,8 @@ from gatehouse.refusal import StartRefused
 TURN_WAIT = 15  # seconds that a write waits for the other writes of this process, on SQLite
 LOCK_WAIT = 5  # seconds that SQLite waits for another writer
 POOL_WAIT = 3  # seconds that a request waits for a connection before it is refused (503)
+SESSIONS = 12  # at once, of one process: of its 20 connections some are left for looks
+SESSIONS_WAITING = 12  # threads; with those above, fewer than the 40 of FastAPI's plain routes
 CONNECT_WAIT = 5  # seconds that PostgreSQL may take to accept a connection
 STATEMENT_LIMIT = 10  # seconds that PostgreSQL may take over one statement
 
@@ -27,11 +29,6 @@ NOTES = "gatehouse_notes"  # the key in `session.info` of what others hear after
 
 class CommittedRefusal(Exception):
     """Raised in a transaction it undoes nothing: what was written before it must survive it."""
-
-
-# Blocking work, off the event loop: on the loop's few threads, not on the forty that all plain
-# routes share, where a task waits three times for its turn.
-in_thread = asyncio.to_thread
 
 
 class Database:
@@ -46,13 +43,16 @@ class Database:
         self.engine = create_database_engine(url)
         self._writer = self.engine.execution_options(gatehouse_write=True)
         self._one_writer = threading.Lock() if self.engine.dialect.name == "sqlite" else None
+        self._places = threading.BoundedSemaphore(SESSIONS)
+        self._waiting = threading.BoundedSemaphore(SESSIONS_WAITING)
+        self._mine = threading.local()
         # Called after a commit with what verbs have noted in the session, if they have.
         self.committed: Callable[[Sequence[object]], None] = lambda _: None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session for reading. Rows stay readable after its end."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with self._place(), Session(self.engine, expire_on_commit=False) as session:
             session.connection()  # the transaction begins here, and not at the first query
             yield session
 
@@ -64,7 +64,7 @@ class Database:
         the session (who is out, that mail waits) is heard after the commit, and only after it.
         """
         refusal: CommittedRefusal | None = None
-        with self._turn(), Session(self._writer, expire_on_commit=False) as session:
+        with self._turn(), self._place(), Session(self._writer, expire_on_commit=False) as session:
             with session.begin():
                 session.connection()
                 try:
@@ -76,6 +76,28 @@ class Database:
             self.committed(noted)
         if refusal is not None:
             raise refusal
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """So many sessions at once. When the database hangs, those who come are refused (503), so
+        that threads are left for routes without a query. One inside another's has its place."""
+        if getattr(self._mine, "has_place", False):
+            yield
+            return
+        if not self._places.acquire(blocking=False):
+            if not self._waiting.acquire(blocking=False):
+                raise PoolTimeout("too many threads wait for the database")
+            try:
+                if not self._places.acquire(timeout=POOL_WAIT):
+                    raise PoolTimeout("the database did not come to this thread in time")
+            finally:
+                self._waiting.release()
+        self._mine.has_place = True
+        try:
+            yield
+        finally:
+            self._mine.has_place = False
+            self._places.release()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -9,7 +9,6 @@ from fastapi import APIRouter, HTTPException, Security
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
 from fastapi.security import OAuth2PasswordBearer, SecurityScopes
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 
@@ -18,6 +17,7 @@ from gatehouse.accounts.revocation import RevocationStale
 from gatehouse.refusal import StartRefused
 from gatehouse.signing.tokens import AccessToken, BadAccessToken
 from gatehouse.state import Core, Gatehouse
+from gatehouse.store.hops import in_database_thread
 from gatehouse.store.tables import User
 
 Marked = TypeVar("Marked")
@@ -139,7 +139,7 @@ async def load_current_user(caller: Caller, core: Core) -> User:
                 session, user_id=caller.user_id, session_id=caller.session_id, idle=core.lives.idle
             )
 
-    user = await run_in_threadpool(load)
+    user = await in_database_thread(load)
     if user is None:
         raise BAD_TOKEN
     return user

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
 from gatehouse.throttling.origin import request_id
+from gatehouse.web.logs import log_access
 from gatehouse.web.problems import NOTHING_HERE, UNEXPECTED, problem
 
 log = logging.getLogger("gatehouse.errors")
@@ -66,45 +67,20 @@ class Hardening:
         scope["gatehouse"] = self.core
         identity = _request_id(scope)
         request_id.set(identity.decode())
-        mark = (b"x-request-id", identity)
-        answered = False
-
-        async def send_completed(message: Message) -> None:
-            nonlocal answered
-            if not answered:
-                answered = True
-                if message["type"] in _STARTS:
-                    message["headers"] = self._completed(message.get("headers", ()), mark)
-            await send(message)
-
-        # A function of its own: one that names itself is a cycle, and then all that a request
-        # holds waits for the garbage collector.
-        async def send_refusal(message: Message) -> None:
-            if message["type"] == "websocket.close" and not answered:
-                # An answer like any other; the server's own would have no headers.
-                await problem(404, NOTHING_HERE)(scope, receive, send_completed)
-            else:
-                await send_completed(message)
-
+        answer = _Answer(scope, send, [*self.always, (b"x-request-id", identity)])
         try:
             if not self.checked:
                 self._check()
-            await self.app(scope, receive, send_refusal if _refusable(scope) else send_completed)
+            if scope["type"] == "http":
+                await self.app(scope, receive, answer.send)
+            else:
+                await self.app(scope, receive, _refusing(answer, scope, receive))
         except ClientDisconnect:
             pass  # nobody is left to answer, and there is nothing to mend
         except Exception:
             log.exception("unhandled error in %s %a", scope.get("method", ""), scope["path"])
-            if not answered and scope["type"] == "http":
-                await problem(500, UNEXPECTED)(scope, receive, send_completed)
-
-    def _completed(self, given: Iterable[RawHeader], mark: RawHeader) -> list[RawHeader]:
-        """A route's headers with ours: each of ours once, whatever the route set."""
-        headers = [*given]
-        names = {name for name, _ in headers}
-        if names.isdisjoint(SPECIAL):  # nearly every answer
-            return [*headers, *UNLESS_SET, *self.always, mark]
-        kept = [header for header in headers if header[0] not in OURS]
-        return [*kept, *(h for h in UNLESS_SET if h[0] not in names), *self.always, mark]
+            if not answer.begun and scope["type"] == "http":
+                await problem(500, UNEXPECTED)(scope, receive, answer.send)
 
     def _check(self) -> None:
         """At the start-up, or at the first request where there was none: nothing is unchecked."""
@@ -142,9 +118,53 @@ class Hardening:
             await self.core.stop()
 
 
-def _refusable(scope: Scope) -> bool:
-    """Whether the server lets an upgrade be answered in HTTP."""
-    return "websocket.http.response" in (scope.get("extensions") or {})
+class _Answer:
+    """The answer to one request: its headers are completed, and its line goes to the log.
+
+    A class, for a function that names itself is a cycle, and then all that a request holds waits
+    for the garbage collector.
+    """
+
+    __slots__ = ("_always", "_scope", "_send", "begun")
+
+    def __init__(self, scope: Scope, send: Send, always: list[RawHeader]) -> None:
+        self._scope = scope
+        self._send = send
+        self._always = always
+        self.begun = False
+
+    async def send(self, message: Message) -> None:
+        if not self.begun:
+            self.begun = True
+            if message["type"] in _STARTS:
+                message["headers"] = self._completed(message.get("headers", ()))
+                if self._scope["type"] == "http":
+                    log_access(self._scope, message["status"])
+        await self._send(message)
+
+    def _completed(self, given: Iterable[RawHeader]) -> list[RawHeader]:
+        """A route's headers with ours: each of ours once, whatever the route set."""
+        headers = [*given]
+        names = {name for name, _ in headers}
+        if names.isdisjoint(SPECIAL):  # nearly every answer
+            return [*headers, *UNLESS_SET, *self._always]
+        kept = [header for header in headers if header[0] not in OURS]
+        return [*kept, *(h for h in UNLESS_SET if h[0] not in names), *self._always]
+
+
+def _refusing(answer: _Answer, scope: Scope, receive: Receive) -> Send:
+    """How a websocket is answered. Refused, it gets an answer like any other where the server
+    lets an upgrade be answered in HTTP; its own would have no headers."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        return answer.send
+
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.close" and not answer.begun:
+            await problem(404, NOTHING_HERE)(scope, receive, answer.send)
+        else:
+            await answer.send(message)
+
+    return send
 
 
 def _request_id(scope: Scope) -> bytes:
