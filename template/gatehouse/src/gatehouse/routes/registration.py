@@ -16,6 +16,7 @@ from gatehouse.routes.shared import (
     limited,
 )
 from gatehouse.state import Core, RequestOrigin
+from gatehouse.store.hops import in_database_thread
 from gatehouse.throttling.throttle import REGISTER, RESEND
 from gatehouse.web.guards import public
 
