@@ -177,7 +177,7 @@ MUTATIONS = {
     ),
     "headers of a 500": Mutation(
         f"{CORE}/web/hardening.py",
-        '            if not answered and scope["type"] == "http":\n',
+        '            if not answer.begun and scope["type"] == "http":\n',
         "            if False:\n",
         "gatehouse/tests/test_unusual_applications.py start",
         owner=True,
@@ -216,7 +216,7 @@ MUTATIONS = {
     ),
     "answer to a refused upgrade": Mutation(
         f"{CORE}/web/hardening.py",
-        'if message["type"] == "websocket.close" and not answered:',
+        'if message["type"] == "websocket.close" and not answer.begun:',
         "if False:",
         "gatehouse/tests/test_unusual_applications.py upgrade",
         owner=True,

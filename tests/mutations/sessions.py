@@ -419,8 +419,8 @@ MUTATIONS = {
     ),
     "list that could not be read": Mutation(
         f"{CORE}/accounts/revocation.py",
-        "        else:\n            self._read_at = started\n        finally:\n",
-        "        finally:\n            self._read_at = started\n",
+        "        else:\n            self._read_at, self._lost = started, False\n        finally:\n",
+        "        finally:\n            self._read_at, self._lost = started, False\n",
         f"{REVOCATION} limit or never_read",
     ),
     "interval of the list": Mutation(
@@ -532,7 +532,7 @@ MUTATIONS = {
     ),
     "cleaning on the way": Mutation(
         f"{CORE}/routes/grants.py",
-        "            await in_thread(_clean, core)\n",
+        "            await in_database_thread(_clean, core)\n",
         "            pass\n",
         f"{REFRESH} some_of_what",
     ),
