@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 import time_machine
 
-from gatehouse.throttling import counters
+from gatehouse.throttling import counters, memory_store
+from gatehouse.throttling.counters import SharedStore
+from gatehouse.throttling.memory_store import MemoryStore
 from gatehouse.throttling.origin import network_of
 from gatehouse.throttling.throttle import (
     LOGIN_NETWORK,
@@ -82,7 +84,8 @@ def memory() -> Iterator[Throttle]:
 def tick(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Move the monotonic clock, which `time_machine` leaves alone."""
     moved = 0.0
-    monkeypatch.setattr(counters, "clock", lambda: time.monotonic() + moved)
+    for module in (counters, memory_store):
+        monkeypatch.setattr(module, "clock", lambda: time.monotonic() + moved)
 
     def move(seconds: float) -> None:
         nonlocal moved
@@ -112,11 +115,16 @@ def log_in(throttle: Throttle, account: str, network: str = NETWORK) -> None:
     throttle.login_succeeded(account, network)
 
 
+def in_memory(throttle: Throttle) -> MemoryStore:
+    assert isinstance(throttle.store, MemoryStore)
+    return throttle.store
+
+
 def keys_of(throttle: Throttle) -> list[str]:
     """The keys in the store in use, without their common prefix."""
-    if throttle._windows._shared is None:
-        return list(throttle._windows._memory.events)
-    keys = throttle._windows._shared.storage.keys()
+    if isinstance(throttle.store, MemoryStore):
+        return list(throttle.store.events)
+    keys = throttle.store.shared.storage.keys()
     return [key.decode().removeprefix("gatehouse:test:") for key in keys]
 
 
@@ -241,7 +249,7 @@ def test_of_many_accounts_at_once_exactly_fifty_pass(throttle: Throttle) -> None
 
 @pytest.mark.usefixtures("restless")
 def test_sweeping_disturbs_no_count(memory: Throttle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counters, "SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(memory_store, "SWEEP_SECONDS", 0.0)
     for again in range(20):
         key = str(again)
         passed = all_at_once(
@@ -404,8 +412,8 @@ def test_a_lost_store_is_asked_once_in_five_seconds(
 ) -> None:
     throttle = Throttle("redis://:s3cret@127.0.0.1:1/0", "test")
     asked: list[str] = []
-    shared = throttle._windows._shared
-    assert shared is not None
+    assert isinstance(throttle.store, SharedStore)
+    shared = throttle.store.shared
     inner = shared.acquire_entry
 
     def ask(key: str, limit: int, expiry: int, amount: int = 1) -> bool:
@@ -475,12 +483,12 @@ def test_expired_keys_leave_the_memory(memory: Throttle, tick: Callable[[float],
     with time_machine.travel(NOW, tick=False) as clock:
         for n in range(300):
             passes(memory, 11, "a", f"network {n}")
-        assert len(memory._windows._memory.events) == 900  # pair, network, first refusal
+        assert len(in_memory(memory).events) == 900  # pair, network, first refusal
         clock.shift(901)
         tick(61)
         memory.allows(SMALL, "k")
-        assert len(memory._windows._memory.events) == 1
-        assert memory._windows._memory.entries == 1
+        assert len(in_memory(memory).events) == 1
+        assert in_memory(memory).entries == 1
 
 
 def test_expired_entries_leave_a_busy_key(memory: Throttle, tick: Callable[[float], None]) -> None:
@@ -489,7 +497,7 @@ def test_expired_entries_leave_a_busy_key(memory: Throttle, tick: Callable[[floa
             assert memory.allows(SMALL, "k")
             clock.shift(100)
             tick(100)
-    (entries,) = memory._windows._memory.events.values()
+    (entries,) = in_memory(memory).events.values()
     assert len(entries) <= 10
 
 
@@ -503,10 +511,10 @@ def test_a_million_names_from_one_network_make_fifty_pairs(throttle: Throttle) -
 def test_the_memory_is_bounded_whoever_comes(
     memory: Throttle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counters, "MEMORY_KEYS", 1000)
+    monkeypatch.setattr(memory_store, "MEMORY_KEYS", 1000)
     for n in range(5000):
         memory.allows(SMALL, str(n))
-    assert 900 <= len(memory._windows._memory.events) <= 1001
+    assert 900 <= len(in_memory(memory).events) <= 1001
     assert sum(memory.allows(SMALL, "4999") for _ in range(20)) == 9
 
 
@@ -643,11 +651,11 @@ def test_many_entries_take_little_memory(memory: Throttle) -> None:
 def test_the_entries_are_bounded_whoever_comes(
     memory: Throttle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counters, "MEMORY_ENTRIES", 1000)
+    monkeypatch.setattr(memory_store, "MEMORY_ENTRIES", 1000)
     many = Limit("many", 100, 900)
     for n in range(50):
         assert sum(memory.allows(many, str(n)) for _ in range(110)) == 100
-    entries = sum(map(len, memory._windows._memory.events.values()))
+    entries = sum(map(len, in_memory(memory).events.values()))
     assert 500 <= entries <= 1001
     assert not memory.allows(many, "49")  # the newest are kept
 
@@ -655,7 +663,7 @@ def test_the_entries_are_bounded_whoever_comes(
 def test_the_count_of_entries_is_that_of_the_entries(
     memory: Throttle, tick: Callable[[float], None]
 ) -> None:
-    store = memory._windows._memory
+    store = in_memory(memory)
     with time_machine.travel(NOW, tick=False) as clock:
         for n in range(20):
             passes(memory, 12, f"account {n}", f"network {n % 3}")
@@ -670,7 +678,7 @@ def test_the_count_of_entries_is_that_of_the_entries(
 
 
 def test_the_sweep_of_a_full_memory_holds_others_up_for_a_moment_only(memory: Throttle) -> None:
-    store = memory._windows._memory
+    store = in_memory(memory)
     for n in range(50_000):
         store.acquire_entry(str(n), 10, 900)
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Where windows are counted: in one Redis or Valkey for all processes, or in this one's memory.
+"""Counting in one Redis or Valkey for all processes, and in this one's memory while that is lost.
 
 The windows are those of the `limits` library. Everything here blocks; call it in a thread.
 """
@@ -7,9 +7,9 @@ import logging
 import time
 from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from gatehouse.throttling.memory_store import MemoryStore
+from gatehouse.throttling.memory_store import MemoryStore, Store
 
 # Imported only where a shared store is set: it brings the client of Redis, and half a second.
 if TYPE_CHECKING:
@@ -21,21 +21,9 @@ Result = TypeVar("Result")
 clock = time.monotonic
 STORE_PATIENCE = 0.5  # seconds for connecting to the shared store, and for each of its answers
 STORE_PAUSE = 5.0  # seconds between two attempts to reach a shared store that was lost
-SWEEP_SECONDS = 60.0
-# About 65 and 35 MB; only someone with very many networks makes so many.
-MEMORY_KEYS = 200_000
-MEMORY_ENTRIES = 4_000_000
 
 
-class Store(Protocol):
-    """What both stores can do: the part of `limits.storage.MovingWindowSupport` that is used."""
-
-    def acquire_entry(self, key: str, limit: int, expiry: int, /) -> bool: ...
-    def get_moving_window(self, key: str, limit: int, expiry: int, /) -> tuple[float, int]: ...
-    def clear(self, key: str, /) -> None: ...
-
-
-class Windows:
+class SharedStore:
     """The store at `url`, and this process's memory in its place while that is lost.
 
     `service` keeps services apart that share a store. `close` when done.
@@ -43,35 +31,29 @@ class Windows:
 
     def __init__(self, url: str, service: str) -> None:
         self._memory = MemoryStore()
-        self._shared = None if url == "memory://" else _shared_store(url, service)
+        self.shared = _shared_store(url, service)
         self._lock = Lock()  # for the flags below
-        self._memory_lock = Lock()
         self._lost = False
         self._next_try = 0.0
-        self._next_sweep = 0.0
 
     @property
     def degraded(self) -> bool:
-        """Whether a shared store was set and is not in use now, as far as calls have shown."""
+        """Whether the store is not in use now, as far as calls have shown."""
         return self._lost
 
     def run(self, work: Callable[[Store], Result]) -> Result:
         """Do `work` on the shared store or, where that fails, from its start in memory."""
-        if self._shared is not None and self._may_try():
+        if self._may_try():
             from limits.errors import StorageError
 
             try:
-                result = work(self._shared)
+                result = work(self.shared)
             except StorageError as error:
                 self._note_lost(error.storage_error)
             else:
                 self._note_in_use()
                 return result
-        with self._memory_lock:
-            if clock() >= self._next_sweep or _is_full(self._memory):
-                self._next_sweep = clock() + SWEEP_SECONDS
-                _make_room(self._memory)
-            return work(self._memory)
+        return self._memory.run(work)
 
     def _may_try(self) -> bool:
         """Whether the store is in use, or it is this call's turn to see if it is back."""
@@ -99,13 +81,11 @@ class Windows:
 
     def forget(self) -> None:
         """Forget all that this process has counted, which tests do between each other."""
-        with self._memory_lock:
-            self._memory.reset()
+        self._memory.forget()
 
     def close(self) -> None:
-        """Close the connections to the shared store. Counting in memory leaves no thread."""
-        if self._shared is not None:
-            self._shared.storage.close()
+        """Close the connections."""
+        self.shared.storage.close()
 
 
 def _shared_store(url: str, service: str) -> "RedisStorage":
@@ -119,18 +99,3 @@ def _shared_store(url: str, service: str) -> "RedisStorage":
         socket_connect_timeout=STORE_PATIENCE,
         socket_timeout=STORE_PATIENCE,
     )
-
-
-def _is_full(memory: MemoryStore) -> bool:
-    return len(memory.events) > MEMORY_KEYS or memory.entries > MEMORY_ENTRIES
-
-
-def _make_room(memory: MemoryStore) -> None:
-    """Drop what has expired and, if there is still too much, the oldest tenth.
-
-    Whoever can make so many keys has the networks to guess without them, and refusing everybody's
-    login would be worse. A tenth, so that a full memory is not swept at every call.
-    """
-    memory.sweep()
-    if _is_full(memory):
-        memory.shrink(MEMORY_KEYS * 9 // 10, MEMORY_ENTRIES * 9 // 10)

@@ -7,6 +7,24 @@ for each entry (91 MiB for 200 clients that refresh) and a thread that walks all
 import time
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from threading import Lock
+from typing import Protocol, TypeVar
+
+Result = TypeVar("Result")
+clock = time.monotonic
+SWEEP_SECONDS = 60.0
+# About 65 and 35 MB; only someone with very many networks makes so many.
+MEMORY_KEYS = 200_000
+MEMORY_ENTRIES = 4_000_000
+
+
+class Store(Protocol):
+    """What counts: the part of `limits.storage.MovingWindowSupport` that is used."""
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, /) -> bool: ...
+    def get_moving_window(self, key: str, limit: int, expiry: int, /) -> tuple[float, int]: ...
+    def clear(self, key: str, /) -> None: ...
 
 
 class _Window:
@@ -30,11 +48,32 @@ class _Window:
 
 
 class MemoryStore:
-    """Not safe in several threads at once: `Windows` lets one in at a time."""
+    """Counts for this process alone. `run` lets one in at a time; the rest is for what it runs."""
+
+    degraded = False  # there is nothing better that it stands in for
 
     def __init__(self) -> None:
         self.events: dict[str, _Window] = {}
         self.entries = 0  # in all windows together
+        self._lock = Lock()
+        self._next_sweep = 0.0
+
+    def run(self, work: Callable[[Store], Result]) -> Result:
+        """The result of `work`, while nobody else counts."""
+        with self._lock:
+            if clock() >= self._next_sweep or self._is_full():
+                self._next_sweep = clock() + SWEEP_SECONDS
+                self._make_room()
+            return work(self)
+
+    def forget(self) -> None:
+        """Forget all that was counted, which tests do between each other."""
+        with self._lock:
+            self.events.clear()
+            self.entries = 0
+
+    def close(self) -> None:
+        """There is no connection to close, and no thread."""
 
     def acquire_entry(self, key: str, limit: int, expiry: int) -> bool:
         """Count one of `key`, unless there are `limit` in the last `expiry` seconds."""
@@ -60,10 +99,18 @@ class MemoryStore:
         if (window := self.events.pop(key, None)) is not None:
             self.entries -= len(window)
 
-    def reset(self) -> None:
-        """Forget everything."""
-        self.events.clear()
-        self.entries = 0
+    def _is_full(self) -> bool:
+        return len(self.events) > MEMORY_KEYS or self.entries > MEMORY_ENTRIES
+
+    def _make_room(self) -> None:
+        """Drop what has expired and, if there is still too much, the oldest tenth.
+
+        Whoever can make so many keys has the networks to guess without them, and refusing
+        everybody's login would be worse. A tenth, so that a full memory is not swept at every call.
+        """
+        self.sweep()
+        if self._is_full():
+            self.shrink(MEMORY_KEYS * 9 // 10, MEMORY_ENTRIES * 9 // 10)
 
     def sweep(self) -> None:
         """Drop what has expired, and the keys of which nothing is left."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
-from gatehouse.throttling.counters import Store, Windows
+from gatehouse.throttling.counters import SharedStore
+from gatehouse.throttling.memory_store import MemoryStore, Store
 
 # A right login is recorded after its hash, so it would outlive its attempt and lend a free guess.
 HASH_SECONDS = 10
@@ -58,12 +59,12 @@ class Throttle:
     """
 
     def __init__(self, url: str, service: str) -> None:
-        self._windows = Windows(url, service)
+        self.store = MemoryStore() if url == "memory://" else SharedStore(url, service)
 
     @property
     def degraded(self) -> bool:
         """Whether a shared store was set and is not in use now, as far as calls have shown."""
-        return self._windows.degraded
+        return self.store.degraded
 
     def count(self, limit: Limit, key: str) -> None:
         """Count one of `key`. Raises `Throttled` when over; what is refused is not counted."""
@@ -72,13 +73,13 @@ class Throttle:
         def take(store: Store) -> Throttled | None:
             return None if store.acquire_entry(*window) else _refusal(store, window)
 
-        if refusal := self._windows.run(take):
+        if refusal := self.store.run(take):
             raise refusal
 
     def allows(self, limit: Limit, key: str) -> bool:
         """Count one of `key`; False when over."""
         window = _window(limit, key)
-        return self._windows.run(lambda store: store.acquire_entry(*window))
+        return self.store.run(lambda store: store.acquire_entry(*window))
 
     def allows_mail(self, kind: str, key: str, network: str) -> bool:
         """Count a mail of a kind to an address, asked for from a network; False when over.
@@ -100,7 +101,7 @@ class Throttle:
             # Full only if others came between, in a shared store: then one of another is lost.
             return all(store.acquire_entry(*window) for window in windows)
 
-        return self._windows.run(take)
+        return self.store.run(take)
 
     def count_login(self, account: str, network: str) -> None:
         """Count an attempt, before its hash, so that parallel guesses do not slip through.
@@ -123,7 +124,7 @@ class Throttle:
                 return _refusal(store, pair)
             return None
 
-        if refusal := self._windows.run(attempt):
+        if refusal := self.store.run(attempt):
             raise refusal
 
     def check_login(self, account: str, network: str) -> None:
@@ -143,7 +144,7 @@ class Throttle:
                     return _refusal(store, window)
             return None
 
-        if refusal := self._windows.run(look):
+        if refusal := self.store.run(look):
             raise refusal
 
     def login_succeeded(self, account: str, network: str) -> None:
@@ -162,16 +163,16 @@ class Throttle:
             store.acquire_entry(*returned)
             return None if store.acquire_entry(*right) else _refusal(store, right)
 
-        if refusal := self._windows.run(succeed):
+        if refusal := self.store.run(succeed):
             raise refusal
 
     def forget(self) -> None:
         """Forget all that this process has counted, which tests do between each other."""
-        self._windows.forget()
+        self.store.forget()
 
     def close(self) -> None:
-        """Close the connections to the shared store. Counting in memory leaves no thread."""
-        self._windows.close()
+        """Close the connections to the shared store."""
+        self.store.close()
 
 
 class _Window(NamedTuple):
