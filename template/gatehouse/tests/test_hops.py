@@ -11,9 +11,8 @@ from starlette.testclient import TestClient
 
 from gatehouse import public
 from gatehouse.state import Gatehouse
-from gatehouse.store import database, hops
+from gatehouse.store import database
 from gatehouse.store.database import Database
-from gatehouse.store.hops import in_database_thread
 
 pytestmark = pytest.mark.thorough
 
@@ -31,15 +30,15 @@ class Hanging:
         return "released"
 
 
-async def two_wait_and_one_is_refused() -> list[object]:
+async def two_wait_and_one_is_refused(url: str) -> list[object]:
+    asks = Database(url)
     hanging = Hanging()
-    works = asyncio.create_task(in_database_thread(hanging))
+    works = asks.run(hanging)
     await asyncio.to_thread(hanging.begun.acquire)
-    waits = asyncio.create_task(in_database_thread(lambda: "its turn"))
-    await asyncio.sleep(0)
+    waits = asks.run(lambda: "its turn")
     try:
         with pytest.raises(Busy):
-            await in_database_thread(lambda: "refused")
+            asks.run(lambda: "refused")
         return [await asyncio.wait_for(asyncio.shield(waits), 0.01)]
     except TimeoutError:
         hanging.released.set()
@@ -48,21 +47,29 @@ async def two_wait_and_one_is_refused() -> list[object]:
         hanging.released.set()
         await works
         return ["out of time"]
+    finally:
+        asks.close()
 
 
 def test_so_many_calls_wait_for_a_thread_and_one_more_is_refused_at_once(
+    core: Gatehouse,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hops, "THREADS", 1)
-    monkeypatch.setattr(hops, "WAITING", 1)
-    assert asyncio.run(two_wait_and_one_is_refused()) == ["released", "its turn"]
+    monkeypatch.setattr(database, "THREADS", 1)
+    monkeypatch.setattr(database, "CALLS_WAITING", 1)
+    assert asyncio.run(two_wait_and_one_is_refused(core.settings.database_url)) == [
+        "released",
+        "its turn",
+    ]
 
 
-def test_a_call_that_does_not_get_its_turn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hops, "THREADS", 1)
-    monkeypatch.setattr(hops, "WAITING", 1)
-    monkeypatch.setattr(hops, "PATIENCE", 0.001)
-    assert asyncio.run(two_wait_and_one_is_refused()) == ["out of time"]
+def test_a_call_that_does_not_get_its_turn_is_refused(
+    core: Gatehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "THREADS", 1)
+    monkeypatch.setattr(database, "CALLS_WAITING", 1)
+    monkeypatch.setattr(database, "CALL_WAIT", 0.001)
+    assert asyncio.run(two_wait_and_one_is_refused(core.settings.database_url)) == ["out of time"]
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from gatehouse.accounts.refresh import Granted, issue_refresh_token
 from gatehouse.accounts.sessions import end_sessions
 from gatehouse.hashing.passwords import Verified
 from gatehouse.mailer.jobs import notify
-from gatehouse.store.hops import in_database_thread
 from gatehouse.store.tables import LockedUser, LoginSession, User, utc_now
 from gatehouse.throttling.origin import Origin
 from gatehouse.throttling.throttle import Throttled
@@ -82,12 +81,12 @@ async def _prove(
     """What `then` makes of a right password, in the thread that it writes in."""
     count = partial(core.throttle.count_login, key, origin.network)
     try:
-        found = await in_database_thread(_look, core, origin, key, look)
+        found = await core.database.run(_look, core, origin, key, look)
         stored = found.password_hash if found else None
         checked = await core.passwords.verify(password, stored, count, client=origin.network)
-        return await in_database_thread(_conclude, core, origin, key, found, checked, then)
+        return await core.database.run(_conclude, core, origin, key, found, checked, then)
     except Throttled as refused:
-        await in_database_thread(note_throttled, core, origin, refused)
+        await core.database.run(note_throttled, core, origin, refused)
         raise
 
 

@@ -17,7 +17,6 @@ from gatehouse.hashing.passwords import HashQueueFull, Passwords
 from gatehouse.hooks import Hooks
 from gatehouse.settings import Settings
 from gatehouse.store.database import CommittedRefusal, Database
-from gatehouse.store.hops import in_database_thread
 from gatehouse.throttling.origin import Origin
 from gatehouse.throttling.throttle import Throttle, Throttled
 
@@ -51,7 +50,7 @@ async def prove_link_password(core: Parts, origin: Origin, token: str, password:
     Counted for address and client, and on the link, never on an account. A link that is none of
     a registration's asks for no password.
     """
-    wanted = await in_database_thread(_count_on_link, core, token)
+    wanted = await core.database.run(_count_on_link, core, token)
     if wanted is None:
         return
     key = wanted.email_key
@@ -61,12 +60,12 @@ async def prove_link_password(core: Parts, origin: Origin, token: str, password:
             password, wanted.password_hash, count, client=origin.network
         )
     except (Throttled, HashQueueFull) as refused:
-        await in_database_thread(_uncount_on_link, core, origin, token, refused)
+        await core.database.run(_uncount_on_link, core, origin, token, refused)
         raise
     if checked is None:
-        await in_database_thread(_note_wrong_link_password, core, origin, token)
+        await core.database.run(_note_wrong_link_password, core, origin, token)
         raise WrongPassword
-    await in_database_thread(_note_right_link_password, core, origin, token, key)
+    await core.database.run(_note_right_link_password, core, origin, token, key)
 
 
 def _count_on_link(core: Parts, token: str) -> registration.LinkPassword | None:

@@ -65,7 +65,7 @@ class HashQueue:
         future.add_done_callback(leave)
         return asyncio.wrap_future(future)
 
-    def begin(self, work: Callable[[], object]) -> None:
+    def submit(self, work: Callable[[], object]) -> None:
         """Do `work` when a thread is free. Whoever needs what it makes asks for that again."""
         self._executor.submit(work)
 

@@ -7,7 +7,7 @@ import re
 import secrets
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -98,7 +98,7 @@ class Passwords:
 
     def prepare(self) -> None:
         """Begin to make what the first login needs. No start waits for it: that login does."""
-        self._queue.begin(self._made_decoy)
+        self._queue.submit(self._made_decoy)
 
     async def start(self) -> str:
         """The same, and wait until it is made."""
@@ -112,14 +112,14 @@ class Passwords:
         normal = normalise(password)
         return await self._queue.run(lambda: self._hasher.hash(normal), client)
 
-    async def verify(
+    def verify(
         self,
         password: str,
         stored: str | None,
         before: Callable[[], None] | None = None,
         *,
         client: str = "",
-    ) -> Verified | None:
+    ) -> Awaitable[Verified | None]:
         """None for a wrong password, and after the same work for a missing or malformed hash.
 
         `before` is called when the hash is about to be computed, in that thread; what it raises
@@ -131,7 +131,7 @@ class Passwords:
             # Wrong for every account, and yet an attempt: it is counted and costs like any other.
             password, normal, stored = "", "", None
         check = partial(self._check, password, normal, stored)
-        return await self._queue.run(check, client, before)
+        return self._queue.run(check, client, before)
 
     def close(self) -> None:
         """Drop what waits and let go of the threads, which come back when they are needed."""

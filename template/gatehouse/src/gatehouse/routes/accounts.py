@@ -21,7 +21,6 @@ from gatehouse.routes.shared import (
     refused,
 )
 from gatehouse.state import Core, Gatehouse
-from gatehouse.store.hops import in_database_thread
 from gatehouse.store.tables import User
 from gatehouse.web.guards import Caller, CurrentUser
 
@@ -101,7 +100,7 @@ async def change_password(
             kept = caller.session_id
             users.set_password(session, locked, new_hash, "password_changed", origin, keep=kept)
 
-    await in_database_thread(store)
+    await core.database.run(store)
 
 
 def _normalised(password: str) -> str:
@@ -126,7 +125,7 @@ async def change_email(
             if core.throttle.allows_mail("change_email", key, origin.network):
                 recovery.ask_new_address(session, locked, change.new_email, origin)
 
-    await in_database_thread(ask)
+    await core.database.run(ask)
     return Accepted()
 
 
@@ -148,6 +147,6 @@ async def delete_me(
             users.delete_user(session, locked, core.hooks, origin)
 
     try:
-        await in_database_thread(delete)
+        await core.database.run(delete)
     except users.LastAdministrator:
         raise HTTPException(409, "You are the last active administrator.") from None

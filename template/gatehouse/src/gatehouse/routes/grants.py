@@ -8,7 +8,6 @@ from gatehouse.accounts import refresh
 from gatehouse.accounts.cleaning import clean_some
 from gatehouse.routes.shared import refuse_flood
 from gatehouse.state import Gatehouse
-from gatehouse.store.hops import in_database_thread
 from gatehouse.throttling.origin import Origin
 from gatehouse.throttling.throttle import REFRESH
 from gatehouse.web.problems import OAuthError
@@ -25,12 +24,12 @@ async def go_on(
 ) -> refresh.Granted:
     """The next refresh token of a session."""
     try:
-        return await in_database_thread(_refresh, core, origin, token, asked)
+        return await core.database.run(_refresh, core, origin, token, asked)
     except refresh.BadRefreshToken:
         raise OAuthError("invalid_grant", "The refresh token is not valid.") from None
     finally:
         if core.cleaning.is_due():
-            await in_database_thread(_clean, core)
+            await core.database.run(_clean, core)
 
 
 def _refresh(

@@ -21,7 +21,6 @@ from gatehouse.routes.shared import (
     limited,
 )
 from gatehouse.state import Core, Gatehouse, RequestOrigin
-from gatehouse.store.hops import in_database_thread
 from gatehouse.throttling.origin import Origin
 from gatehouse.throttling.throttle import FORGOT, ONE_TIME
 from gatehouse.web.guards import public
@@ -69,7 +68,7 @@ async def verify_email(sent: Verification, core: Core, origin: RequestOrigin) ->
     try:
         if sent.password is not None:
             await prove_link_password(core, origin, sent.token, sent.password)
-        await in_database_thread(_confirm, core, origin, sent.token)
+        await core.database.run(_confirm, core, origin, sent.token)
     except WrongPassword:
         raise WrongLinkPassword from None
     # Taken meanwhile; or one that an earlier release mailed a link to and that is refused now.
@@ -95,9 +94,9 @@ def forgot_password(asked: ForgottenPassword, core: Core, origin: RequestOrigin)
 @limited(ONE_TIME)
 async def reset_password(sent: PasswordReset, core: Core, origin: RequestOrigin) -> None:
     """Set a new password by a mailed token. It ends every session, and opens none."""
-    user_id, email = await in_database_thread(_holder, core, sent.token)
+    user_id, email = await core.database.run(_holder, core, sent.token)
     password_hash = await hash_new_password(core, origin, sent.password, email, "password")
-    await in_database_thread(_reset, core, origin, sent.token, user_id, password_hash)
+    await core.database.run(_reset, core, origin, sent.token, user_id, password_hash)
 
 
 def _holder(core: Gatehouse, token: str) -> tuple[UUID, str]:

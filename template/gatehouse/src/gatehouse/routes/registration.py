@@ -16,7 +16,6 @@ from gatehouse.routes.shared import (
     limited,
 )
 from gatehouse.state import Core, RequestOrigin
-from gatehouse.store.hops import in_database_thread
 from gatehouse.throttling.throttle import REGISTER, RESEND
 from gatehouse.web.guards import public
 
@@ -42,7 +41,7 @@ class AddressOnly(Body):
 async def register(new: Registration, core: Core, origin: RequestOrigin) -> Accepted:
     """Ask for an account. The mail that follows has a link, or says that there is one already."""
     password_hash = await hash_new_password(core, origin, new.password, new.email, "password")
-    return await in_database_thread(knock, core, origin, "register", new.email, password_hash)
+    return await core.database.run(knock, core, origin, "register", new.email, password_hash)
 
 
 @router.post("/verify-email/resend", status_code=202, responses=TOO_MANY)

@@ -23,7 +23,6 @@ from gatehouse.routes.shared import TOO_MANY, CallerOrigin, refuse_flood, requir
 from gatehouse.routes.token import OAuthProblem
 from gatehouse.signing.tokens import BadAccessToken
 from gatehouse.state import Core, Gatehouse, RequestOrigin
-from gatehouse.store.hops import in_database_thread
 from gatehouse.store.tables import RefreshToken
 from gatehouse.throttling.origin import Origin
 from gatehouse.throttling.throttle import REFRESH
@@ -70,7 +69,7 @@ _FORM: dict[str, Any] = {
 async def revoke_token(request: Request, core: Core, origin: RequestOrigin) -> Response:
     """Log out: end the session of a refresh or access token. 200 also for an unknown one."""
     token = required(await read_form(request), "token")
-    await in_database_thread(_log_out, core, origin, token)
+    await core.database.run(_log_out, core, origin, token)
     return JSONResponse({})
 
 

@@ -20,7 +20,6 @@ from gatehouse.hashing.passwords import WeakPassword
 from gatehouse.mailer.jobs import leave
 from gatehouse.signing.tokens import AccessToken
 from gatehouse.state import Gatehouse, RequestOrigin, core_of, origin_of_request
-from gatehouse.store.hops import in_database_thread
 from gatehouse.store.tables import User
 from gatehouse.throttling.origin import Origin
 from gatehouse.throttling.throttle import Limit
@@ -81,7 +80,7 @@ class LimitedRoute(APIRoute):
         async def counted(request: Request) -> Response:
             core = await core_of(request)
             origin = await origin_of_request(request)
-            await in_database_thread(refuse_flood, core, origin, limit)
+            await core.database.run(refuse_flood, core, origin, limit)
             return await handle(request)
 
         return counted

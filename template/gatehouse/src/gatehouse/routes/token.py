@@ -3,12 +3,12 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from gatehouse.accounts.logins import log_in
 from gatehouse.accounts.proving import WrongPassword
 from gatehouse.accounts.refresh import Granted
-from gatehouse.routes.forms import read_form, required
+from gatehouse.routes.forms import read_form
 from gatehouse.routes.grants import go_on, no_login
 from gatehouse.routes.shared import TOO_MANY
 from gatehouse.state import Core, Gatehouse, RequestOrigin
@@ -33,6 +33,11 @@ class RefreshGrant(BaseModel):
     grant_type: Literal["refresh_token"]
     refresh_token: str
     scope: str = ""
+
+
+GRANTS: TypeAdapter[PasswordGrant | RefreshGrant] = TypeAdapter(
+    Annotated[PasswordGrant | RefreshGrant, Field(discriminator="grant_type")]
+)
 
 
 class TokenAnswer(BaseModel):
@@ -80,23 +85,33 @@ async def issue_token(
 ) -> TokenAnswer:
     """Log in with an e-mail address and a password, or go on with a refresh token."""
     form = await read_form(request)
-    grant_type = required(form, "grant_type")
+    try:
+        grant = GRANTS.validate_python(form)
+    except ValidationError as error:
+        raise _refusal(error) from None
     # RFC 6749 section 3.3: one space between two names. None is all that there are.
-    asked = frozenset(form["scope"].split(" ")) if "scope" in form else None
+    asked = frozenset(grant.scope.split(" ")) if grant.scope else None
     if asked is not None and not asked <= core.scopes.keys():
         raise OAuthError("invalid_scope", "A scope that was asked for does not exist.")
-    if grant_type == "password":
-        username, password = required(form, "username"), required(form, "password")
+    if isinstance(grant, PasswordGrant):
         try:
-            granted = await log_in(core, origin, username, password, asked)
+            granted = await log_in(core, origin, grant.username, grant.password, asked)
         except WrongPassword:
             raise no_login() from None
-    elif grant_type == "refresh_token":
-        granted = await go_on(core, origin, required(form, "refresh_token"), asked)
     else:
-        raise OAuthError("unsupported_grant_type", "This service knows password and refresh_token.")
+        granted = await go_on(core, origin, grant.refresh_token, asked)
     response.headers["Pragma"] = "no-cache"
     return _answer(core, granted)
+
+
+def _refusal(error: ValidationError) -> OAuthError:
+    """The first thing wrong with a form, in the words of RFC 6749 section 5.2."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "union_tag_invalid":
+        known = "This service knows password and refresh_token."
+        return OAuthError("unsupported_grant_type", known)
+    missing = first["loc"][-1] if first["type"] == "missing" else "grant_type"
+    return OAuthError("invalid_request", f"The parameter {missing} is missing.")
 
 
 def _answer(core: Gatehouse, granted: Granted) -> TokenAnswer:

@@ -1,28 +1,36 @@
-"""The engine and its sessions, for SQLite and PostgreSQL."""
+"""The engine, its sessions and threads for them, for SQLite and PostgreSQL."""
 
-import contextlib
+import asyncio
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from functools import partial
 from sqlite3 import Connection as SqliteConnection
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import TimeoutError as Busy
 from sqlmodel import Session
 
 from gatehouse.refusal import StartRefused
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 TURN_WAIT = 15  # seconds that a write waits for the other writes of this process, on SQLite
 LOCK_WAIT = 5  # seconds that SQLite waits for another writer
 POOL_WAIT = 3  # seconds that a request waits for a connection before it is refused (503)
-SESSIONS = 12  # at once, of one process: of its 20 connections some are left for looks
-SESSIONS_WAITING = 12  # threads; with those above, fewer than the 40 of FastAPI's plain routes
 CONNECT_WAIT = 5  # seconds that PostgreSQL may take to accept a connection
 STATEMENT_LIMIT = 10  # seconds that PostgreSQL may take over one statement
-
+SESSIONS = 12  # at once, of one process: of its 20 connections some are left for looks
+SESSIONS_WAITING = 12  # threads; with those above, fewer than the 40 of FastAPI's plain routes
+THREADS = 8  # of `run`; more would wait for each other: for Python's lock, for rows, on disk
+CALLS_WAITING = 128  # calls of `run` that wait for one of these, as many as may wait for a hash
+CALL_WAIT = 5.0  # seconds that one waits before it is refused
 
 NOTES = "gatehouse_notes"  # the key in `session.info` of what others hear after the commit
 
@@ -34,9 +42,9 @@ class CommittedRefusal(Exception):
 class Database:
     """One process's connections. Sessions are synchronous: use them in a thread.
 
-    A plain `def` route already runs in one. `read` rolls back at its end, `write` commits;
-    either raises SQLAlchemy's errors, which the service answers with 503 where the database
-    is down, busy or locked.
+    A plain `def` route already runs in one, others `run` what asks. `read` rolls back at its end,
+    `write` commits; either raises SQLAlchemy's errors, which the service answers with 503 where
+    the database is down, busy or locked.
     """
 
     def __init__(self, url: str) -> None:
@@ -46,6 +54,8 @@ class Database:
         self._places = threading.BoundedSemaphore(SESSIONS)
         self._waiting = threading.BoundedSemaphore(SESSIONS_WAITING)
         self._mine = threading.local()
+        self._executor = self._new_executor()
+        self._calls, self._counting = 0, threading.Lock()
         # Called after a commit with what verbs have noted in the session, if they have.
         self.committed: Callable[[Sequence[object]], None] = lambda _: None
 
@@ -86,10 +96,10 @@ class Database:
             return
         if not self._places.acquire(blocking=False):
             if not self._waiting.acquire(blocking=False):
-                raise PoolTimeout("too many threads wait for the database")
+                raise Busy("too many threads wait for the database")
             try:
                 if not self._places.acquire(timeout=POOL_WAIT):
-                    raise PoolTimeout("the database did not come to this thread in time")
+                    raise Busy("the database did not come to this thread in time")
             finally:
                 self._waiting.release()
         self._mine.has_place = True
@@ -115,7 +125,53 @@ class Database:
         finally:
             self._one_writer.release()
 
+    def run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """The result of `work`, done in one of a few threads of its own.
+
+        Not in those that FastAPI has for a service's plain routes: when the database hangs, what
+        waits for it would take all of them. Raises `Busy` (503) at once where too many calls
+        wait, and after `CALL_WAIT` for one that did not get its turn. It wakes its task once;
+        anyio's way to a thread does three times.
+        """
+        loop = asyncio.get_running_loop()
+        with self._counting:
+            if self._calls >= THREADS + CALLS_WAITING:
+                raise Busy("too many calls wait for the database")
+            self._calls += 1
+        answer: asyncio.Future[T] = loop.create_future()
+        call = self._executor.submit(partial(copy_context().run, work, *args, **kwargs))
+
+        def refuse() -> None:
+            if not answer.done() and call.cancel():
+                answer.set_exception(Busy("the database did not come to this call in time"))
+
+        def settle() -> None:
+            refusal.cancel()
+            if answer.done():
+                return
+            if error := call.exception():
+                answer.set_exception(error)
+            else:
+                answer.set_result(call.result())
+
+        def end(_: Future[T]) -> None:
+            with self._counting:
+                self._calls -= 1
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(settle)
+
+        refusal = loop.call_later(CALL_WAIT, refuse)
+        answer.add_done_callback(lambda _: call.cancel())
+        call.add_done_callback(end)
+        return answer
+
+    def _new_executor(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(THREADS, "database")
+
     def close(self) -> None:
+        """Close the connections and let go of the threads, which come back when they are needed."""
+        executor, self._executor = self._executor, self._new_executor()
+        executor.shutdown(wait=False, cancel_futures=True)
         self.engine.dispose()
 
 
@@ -223,5 +279,5 @@ def _with_limits(url: URL) -> URL:
 def _create_file(path: str | None) -> None:
     """A new SQLite file is its owner's alone: it holds hashes and addresses."""
     if path:
-        with contextlib.suppress(OSError):  # there already, or SQLite will say what is wrong
+        with suppress(OSError):  # there already, or SQLite will say what is wrong
             os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))

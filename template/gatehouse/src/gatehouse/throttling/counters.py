@@ -5,11 +5,12 @@ The windows are those of the `limits` library. Everything here blocks; call it i
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from gatehouse.throttling.memory_store import MemoryStore, Store
+from gatehouse.throttling.memory_store import MemoryStore, Store, Window, look
 
 # Imported only where a shared store is set: it brings the client of Redis, and half a second.
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ class SharedStore:
                 back, self._lost = self._lost, False
             if back:
                 log.info("the shared throttle store is back in use")
+
+    def look(self, windows: Sequence[Window]) -> list[tuple[float, int]]:
+        """When the oldest in each window was counted, and how many there are."""
+        return self.run(partial(look, windows))
 
     def forget(self) -> None:
         """Forget all that this process has counted, which tests do between each other."""

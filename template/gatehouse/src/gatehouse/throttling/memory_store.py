@@ -7,7 +7,8 @@ for each entry (91 MiB for 200 clients that refresh) and a thread that walks all
 import time
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Lock
 from typing import Protocol, TypeVar
 
@@ -25,6 +26,14 @@ class Store(Protocol):
     def acquire_entry(self, key: str, limit: int, expiry: int, /) -> bool: ...
     def get_moving_window(self, key: str, limit: int, expiry: int, /) -> tuple[float, int]: ...
     def clear(self, key: str, /) -> None: ...
+
+
+Window = tuple[str, int, int]  # a key, and at most how many in how many seconds
+
+
+def look(windows: Sequence[Window], store: Store) -> list[tuple[float, int]]:
+    """When the oldest in each window was counted, and how many there are."""
+    return [store.get_moving_window(*window) for window in windows]
 
 
 class _Window:
@@ -65,6 +74,10 @@ class MemoryStore:
                 self._next_sweep = clock() + SWEEP_SECONDS
                 self._make_room()
             return work(self)
+
+    def look(self, windows: Sequence[Window]) -> list[tuple[float, int]]:
+        """When the oldest in each window was counted, and how many there are."""
+        return self.run(partial(look, windows))
 
     def forget(self) -> None:
         """Forget all that was counted, which tests do between each other."""

@@ -3,12 +3,15 @@
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from starlette.requests import HTTPConnection
-
-from gatehouse.settings import Network
 from gatehouse.throttling.proxies import client_address
+
+if TYPE_CHECKING:  # the log of a command has a request's id too, and needs no framework for that
+    from starlette.requests import HTTPConnection
+
+    from gatehouse.settings import Network
 
 USER_AGENT_LENGTH = 256  # characters kept of what a client calls itself
 
@@ -35,7 +38,7 @@ class Origin:
 COMMAND = Origin(ip="", user_agent="command", request_id="", actor="command")
 
 
-def origin_of(connection: HTTPConnection, trusted: tuple[Network, ...]) -> Origin:
+def origin_of(connection: "HTTPConnection", trusted: "tuple[Network, ...]") -> Origin:
     """The client of a request, made fit to be stored and shown."""
     agent = connection.headers.get("user-agent", "")
     if trusted:

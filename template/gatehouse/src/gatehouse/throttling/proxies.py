@@ -5,10 +5,12 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from time import monotonic
+from typing import TYPE_CHECKING
 
-from starlette.requests import HTTPConnection
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
 
-from gatehouse.settings import Network
+    from gatehouse.settings import Network
 
 log = logging.getLogger("gatehouse.proxies")
 
@@ -22,7 +24,7 @@ _ENTRY = re.compile(
 )
 
 
-def client_address(connection: HTTPConnection, trusted: Sequence[Network]) -> str:
+def client_address(connection: "HTTPConnection", trusted: "Sequence[Network]") -> str:
     """The address to count and record. An untrusted peer's `X-Forwarded-For` changes nothing.
 
     Read from the right: the first entry that is no trusted proxy is the client. What is left
@@ -60,7 +62,7 @@ def _entry(text: str) -> IPv4Address | IPv6Address | None:
     return _parse(found["six"] or found["four"])
 
 
-def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+def is_trusted(address: str, trusted: "Sequence[Network]") -> bool:
     """Whether it lies in a network of `TRUSTED_PROXIES`."""
     parsed = _parse(address)
     return parsed is not None and any(parsed in network for network in trusted)

@@ -6,6 +6,7 @@ Everything here blocks; call it in a thread. The windows are those of the `limit
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -71,7 +72,7 @@ class Throttle:
         window = _window(limit, key)
 
         def take(store: Store) -> Throttled | None:
-            return None if store.acquire_entry(*window) else _refusal(store, window)
+            return None if store.acquire_entry(*window) else _refusal(window, store)
 
         if refusal := self.store.run(take):
             raise refusal
@@ -114,14 +115,14 @@ class Throttle:
 
         def attempt(store: Store) -> Throttled | None:
             if store.get_moving_window(*pair)[1] >= pair.amount:
-                return _refusal(store, pair)
+                return _refusal(pair, store)
             # The network comes first: its limit bounds how many pairs it can bring into being.
             most = whole._replace(amount=whole.amount + store.get_moving_window(*returned)[1])
             if not store.acquire_entry(*most):
-                return _refusal(store, most)
+                return _refusal(most, store)
             if not store.acquire_entry(*pair):  # parallel attempts filled it meanwhile
                 store.acquire_entry(*returned)
-                return _refusal(store, pair)
+                return _refusal(pair, store)
             return None
 
         if refusal := self.store.run(attempt):
@@ -135,17 +136,11 @@ class Throttle:
         pair = _window(LOGIN_PAIR, account, network)
         right = _window(LOGIN_RIGHT, account, network)
         whole = _window(LOGIN_NETWORK, network)
-        returned = _returned(whole)
-
-        def look(store: Store) -> Throttled | None:
-            more = store.get_moving_window(*returned)[1]
-            for window in (pair, right, whole._replace(amount=whole.amount + more)):
-                if store.get_moving_window(*window)[1] >= window.amount:
-                    return _refusal(store, window)
-            return None
-
-        if refusal := self.store.run(look):
-            raise refusal
+        windows = (pair, right, whole)
+        *counted, (_, more) = self.store.look((*windows, _returned(whole)))
+        for window, (_, number) in zip(windows, counted, strict=True):
+            if number >= window.amount + (more if window is whole else 0):
+                raise self.store.run(partial(_refusal, window))
 
     def login_succeeded(self, account: str, network: str) -> None:
         """Forget the pair's failures. The attempt itself no longer weighs on its network.
@@ -161,7 +156,7 @@ class Throttle:
         def succeed(store: Store) -> Throttled | None:
             store.clear(pair.key)
             store.acquire_entry(*returned)
-            return None if store.acquire_entry(*right) else _refusal(store, right)
+            return None if store.acquire_entry(*right) else _refusal(right, store)
 
         if refusal := self.store.run(succeed):
             raise refusal
@@ -194,7 +189,7 @@ def _returned(whole: _Window) -> _Window:
     return _Window(f"{whole.key}:returned", RIGHT_LOGINS, whole.seconds - HASH_SECONDS)
 
 
-def _refusal(store: Store, window: _Window) -> Throttled:
+def _refusal(window: _Window, store: Store) -> Throttled:
     oldest = store.get_moving_window(*window)[0]
     left = math.ceil(oldest + window.seconds - time.time())
     first = store.acquire_entry(f"{window.key}:refused", 1, window.seconds)

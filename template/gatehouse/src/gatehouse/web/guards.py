@@ -17,7 +17,6 @@ from gatehouse.accounts.revocation import RevocationStale
 from gatehouse.refusal import StartRefused
 from gatehouse.signing.tokens import AccessToken, BadAccessToken
 from gatehouse.state import Core, Gatehouse
-from gatehouse.store.hops import in_database_thread
 from gatehouse.store.tables import User
 
 Marked = TypeVar("Marked")
@@ -139,7 +138,7 @@ async def load_current_user(caller: Caller, core: Core) -> User:
                 session, user_id=caller.user_id, session_id=caller.session_id, idle=core.lives.idle
             )
 
-    user = await in_database_thread(load)
+    user = await core.database.run(load)
     if user is None:
         raise BAD_TOKEN
     return user

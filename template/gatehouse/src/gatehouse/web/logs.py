@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
-from starlette.types import Scope
-
 from gatehouse.throttling.origin import request_id
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
 
 
 class PlainFormatter(logging.Formatter):
@@ -72,7 +73,7 @@ _SERVER = logging.getLogger("uvicorn.access")
 ACCESS = logging.getLogger("gatehouse.access")
 
 
-def log_access(scope: Scope, status: int) -> None:
+def log_access(scope: "Scope", status: int) -> None:
     """The line of an answer: uvicorn's own in name and words, but it costs a third of that.
 
     Where an owner has added a handler, a filter or a record factory, a record goes their way.
