@@ -9,7 +9,7 @@ from gatehouse.accounts.logins import log_in
 from gatehouse.accounts.proving import WrongPassword
 from gatehouse.accounts.refresh import Granted
 from gatehouse.routes.forms import read_form, required
-from gatehouse.routes.grants import go_on, no_login
+from gatehouse.routes.grants import no_login, refresh_tokens
 from gatehouse.routes.shared import TOO_MANY
 from gatehouse.state import Core, Gatehouse, RequestOrigin
 from gatehouse.web.guards import public
@@ -92,7 +92,7 @@ async def issue_token(
         except WrongPassword:
             raise no_login() from None
     elif grant_type == "refresh_token":
-        granted = await go_on(core, origin, required(form, "refresh_token"), asked)
+        granted = await refresh_tokens(core, origin, required(form, "refresh_token"), asked)
     else:
         raise OAuthError("unsupported_grant_type", "This service knows password and refresh_token.")
     response.headers["Pragma"] = "no-cache"
