@@ -13,7 +13,7 @@ MUTATIONS = {
         ),
         (
             "        user = users.lock_user(session, proved.user_id)\n"
-            "        scopes = frozenset(core.roles.get(proved.role, ())) if user"
+            "        scopes = frozenset(core.roles.get(user.role, ())) if user"
         ),
         f"{PAIRS} an_account-log_in-demote",
     ),

@@ -17,6 +17,7 @@ import pytest
 import time_machine
 from fastapi import HTTPException
 from pwdlib.hashers.argon2 import Argon2Hasher
+from sqlalchemy import delete as delete_rows
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 from starlette.testclient import TestClient
@@ -91,8 +92,12 @@ def during_hash(
 
 @contextmanager
 def locked(core: Gatehouse, email: str = BOB) -> Iterator[tuple[Any, users.LockedUser]]:
+    """An account for an act of another's, whose own event and mail are none of the test's."""
     with core.database.write() as session:
         yield session, users.find_user(session, email)
+        session.flush()
+        session.execute(delete_rows(AuditEvent).where(col(AuditEvent.actor) == COMMAND.actor))
+        session.execute(delete_rows(Errand).where(col(Errand.user_agent) == COMMAND.user_agent))
 
 
 def change_role(core: Gatehouse, role: str, email: str = BOB) -> None:

@@ -29,7 +29,6 @@ from gatehouse.throttling.throttle import Throttled
 
 MOST_SESSIONS = 1_000  # live ones of a user; beyond that the one unused longest ends (ASVS 7.1.2)
 
-
 T = TypeVar("T")
 
 
@@ -42,10 +41,9 @@ async def log_in(
     passwords by scopes that end in no login. Raises `WrongPassword`, `Throttled`, `HashQueueFull`.
     """
     key = key_of(username)
-    which = col(User.email_key) == key
     look = partial(
         users.find_credentials,
-        which=which,
+        which=col(User.email_key) == key,
         verified=core.settings.auth_require_verified_email,
         network=origin.network,
         roles=None if asked is None else _roles_that_hold(core, asked),

@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, text, true, update
-from sqlalchemy import select as select_columns
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
@@ -65,8 +63,6 @@ class Credentials:
     """
 
     user_id: UUID
-    email_key: str
-    role: str
     password_hash: str | None
     verified: bool  # whether its address must be proved
     stamp: int
@@ -153,20 +149,11 @@ def find_credentials(
     if roles is not None:
         can = and_(can, col(User.role).in_(roles))
     opens = case((can, col(User.password_hash)))
-    columns: Any = (User.id, User.email_key, User.role, opens, User.stamp, _EPOCH)
-    row = session.execute(select_columns(*columns).where(which)).one_or_none()
+    row = session.exec(select(User.id, User.stamp, opens, _EPOCH).where(which)).one_or_none()
     if row is None:
         return None
-    user_id, email_key, role, password_hash, stamp, epoch = row
-    return Credentials(
-        user_id=user_id,
-        email_key=email_key,
-        role=role,
-        password_hash=password_hash,
-        verified=verified,
-        stamp=stamp,
-        epoch=epoch,
-    )
+    user_id, stamp, password_hash, epoch = row
+    return Credentials(user_id, password_hash, verified, stamp, epoch)
 
 
 def note_failure(session: Session, email_key: str, user_id: UUID | None, origin: Origin) -> None:

@@ -19,7 +19,7 @@ def no_login() -> OAuthError:
     return OAuthError("invalid_grant", "The e-mail address or the password is wrong.")
 
 
-async def go_on(
+async def refresh_tokens(
     core: Gatehouse, origin: Origin, token: str, asked: frozenset[str] | None
 ) -> refresh.Granted:
     """The next refresh token of a session."""

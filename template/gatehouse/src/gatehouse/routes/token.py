@@ -9,7 +9,7 @@ from gatehouse.accounts.logins import log_in
 from gatehouse.accounts.proving import WrongPassword
 from gatehouse.accounts.refresh import Granted
 from gatehouse.routes.forms import read_form
-from gatehouse.routes.grants import go_on, no_login
+from gatehouse.routes.grants import no_login, refresh_tokens
 from gatehouse.routes.shared import TOO_MANY
 from gatehouse.state import Core, Gatehouse, RequestOrigin
 from gatehouse.web.guards import public
@@ -99,7 +99,7 @@ async def issue_token(
         except WrongPassword:
             raise no_login() from None
     else:
-        granted = await go_on(core, origin, grant.refresh_token, asked)
+        granted = await refresh_tokens(core, origin, grant.refresh_token, asked)
     response.headers["Pragma"] = "no-cache"
     return _answer(core, granted)
 
