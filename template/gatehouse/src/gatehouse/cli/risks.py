@@ -187,7 +187,7 @@ def _compiled(_: Seen) -> Findings:
     files = [getattr(sys.modules.get(name), "__file__", None) for name in IMPORTED]
     if not all(Path(cache_from_source(file)).is_file() for file in files if file):
         yield Finding(
-            "Compiled modules are not kept here: each start compiles all of them anew, for seconds.",
+            "Compiled modules are not kept here: each start compiles all of them, for seconds.",
             "compile when you install: uv sync --compile-bytecode (the Dockerfile does); or take "
             "PYTHONDONTWRITEBYTECODE away where the service's user may write to its modules.",
             is_note=True,
