@@ -46,6 +46,7 @@ def main() -> int:
         rows += logins.measure(service, plan)
         _say("measuring starts and renders")
         rows += starting.measure_start(service, plan)
+        rows += starting.measure_command(service, plan)
         rows += starting.measure_render(service, template, plan)
         versions = _versions(service)
     _say("done")

@@ -51,8 +51,10 @@ HOW = """
   against the same route in the seconds before. `/users/me` loads its user from the database.
 - **Memory**: the most that the process ever held, against idle. The limit is idle and 64 MiB for
   each hash thread and two more.
-- **Cold start**: from the command to the first 200 of `/healthz`. The bare one loads FastAPI and
-  uvicorn only, no database, no password hashing.
+- **Cold start**: from the command to the first 200 of `/healthz`, all modules compiled. The bare
+  one (`benchmarks/bare_app.py`) loads FastAPI and uvicorn only, no database, no password hashing;
+  same Python, same uvicorn, same loop (uvloop) and parser (httptools).
+- **keys list**: the same command of a service of release 0.5.0, with the same Python and libraries.
 - **Render**: `copier copy --defaults` of a clone, against `copier --version`.
 
 Run it yourself: `nox -s bench`. What a million rows cost is in [growth.md](growth.md).

@@ -103,7 +103,7 @@ def plain_environment(folder: Path) -> dict[str, str]:
     settings = folder / "copier-settings.yml"
     settings.write_text("{}\n")
     ours = {"PUBLIC_BASE_URL", "TRUSTED_PROXIES", "CORS_ORIGINS", "DOCS_ENABLED", "DATABASE_URL"}
-    ours |= {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}
+    ours |= {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE"}
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -4,10 +4,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
+from importlib.util import cache_from_source
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -48,6 +51,7 @@ def sound(
     monkeypatch.setattr(redis.Redis, "ping", lambda self: True)
     monkeypatch.setattr(risks, "CORE", tmp_path / "core")
     monkeypatch.setattr(risks, "reach", lambda url: "")
+    monkeypatch.setattr(risks, "IMPORTED", ())  # the machine's own state
 
 
 @pytest.fixture
@@ -74,6 +78,21 @@ def test_a_sound_deployment_has_no_risk(run: Run, sound: None, capsys: Any) -> N
     assert run("doctor") == 0
     count = len(risks.ANYWHERE) + len(risky_settings.CONFIGURED)
     assert capsys.readouterr().out == f"No problems found by {count} checks.\n"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_modules_that_are_compiled_at_each_start_are_noted(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kept: bool
+) -> None:
+    module = ModuleType("imported")
+    module.__file__ = str(tmp_path / "imported.py")
+    compiled = Path(cache_from_source(module.__file__))
+    compiled.parent.mkdir(parents=True)
+    if kept:
+        compiled.touch()
+    monkeypatch.setitem(sys.modules, "imported", module)
+    monkeypatch.setattr(risks, "IMPORTED", ("imported", "nowhere"))
+    assert list(doctor()) == ([] if kept else ["compiled"])
 
 
 @pytest.mark.parametrize(

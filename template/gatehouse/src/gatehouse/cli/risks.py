@@ -2,9 +2,11 @@
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
 from uuid import UUID
 
@@ -17,6 +19,7 @@ from gatehouse.settings import TERMINAL, Settings
 from gatehouse.signing.key_file import open_to_others
 from gatehouse.throttling.proxies import is_trusted
 
+IMPORTED = ("gatehouse", "fastapi")  # of which one is installed, and one may be in the project
 SHOWN = 5  # of the accounts that a finding is about
 
 
@@ -179,6 +182,18 @@ def _moved_edits(_: Seen) -> Findings:
             )
 
 
+def _compiled(_: Seen) -> Findings:
+    """What this command imported it compiled, and kept where Python may write."""
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in IMPORTED]
+    if not all(Path(cache_from_source(file)).is_file() for file in files if file):
+        yield Finding(
+            "Compiled modules are not kept here: each start compiles all of them, for seconds.",
+            "compile when you install: uv sync --compile-bytecode (the Dockerfile does); or take "
+            "PYTHONDONTWRITEBYTECODE away where the service's user may write to its modules.",
+            is_note=True,
+        )
+
+
 def _release(seen: Seen) -> Findings:
     if seen.online:
         yield from _waiting()
@@ -218,5 +233,6 @@ ANYWHERE = {
     "clients": _clients,
     "core-files": _core_files,
     "moved-edits": _moved_edits,
+    "compiled": _compiled,
     "release": _release,
 }
