@@ -81,8 +81,8 @@ def carry() -> int:
     with TemporaryDirectory() as folder:
         bare = Path(folder, "git")
         clone(stored(before, "_src_path"), bare)
-        commits = (resolve(bare, stored(text, "_commit")) for text in (before, now))
-        releases = Releases(bare, *commits, service)
+        old_commit, new_commit = (resolve(bare, stored(text, "_commit")) for text in (before, now))
+        releases = Releases(bare, old_commit, new_commit, service)
         for old, new in moved.items():
             if old not in dropped and new not in dropped:
                 left += filter(None, [carry_one(releases, old, new)])
