@@ -110,7 +110,8 @@ def types(session: nox.Session) -> None:
     session.install("-e", f"{CORE}[testing]")
     with session.chdir(CORE):
         session.run("mypy")
-        session.run("mypy", "check_update.py", "template_releases.py", "safe_render.py", "carry.py")
+        scripts = ("check_update", "propose", "template_releases", "safe_render", "carry")
+        session.run("mypy", *(f"{name}.py" for name in scripts))
         session.run("mypy", "tests")
     session.run("mypy", "noxfile.py", "hooks", "benchmarks", "tests", "--exclude=tests/browser")
     session.run("mypy", "tests/browser")

@@ -54,9 +54,10 @@ def document(text: str, rows: list[Change]) -> str:
         section = re.compile(
             rf"(^### {re.escape(version)}\b.*?\n)(?=\n###? |\Z)", re.DOTALL | re.MULTILINE
         )
-        text, count = section.subn(lambda found, t=table: f"{found[1]}\n{t}\n{END}\n", text)
-        if count != 1:
+        found = section.search(text)
+        if not found:
             raise SystemExit(f"{DOCUMENT.name} has no section for the version {version}.")
+        text = f"{text[: found.end()]}\n{table}\n{END}\n{text[found.end() :]}"
     return text
 
 

@@ -1,4 +1,4 @@
-"""A file of accounts from elsewhere: its rows, and why the others are refused.
+"""A file of accounts from elsewhere: its good rows, and why the others are refused.
 
 Nothing that is said holds a value of the file: it is full of addresses and hashes, and what a
 command prints ends in logs. A header is not repeated either: it may be a row, its header missing.
@@ -6,43 +6,17 @@ command prints ends in logs. A header is not repeated either: it may be a row, i
 
 import csv
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import IO, Any
 
-from gatehouse.accounts.addresses import BadAddress, normalise
-from gatehouse.hashing.foreign_hashes import BadHash, check_hash
+from gatehouse.cli.import_row import COLUMNS, BadRow, Row, read_row
 from gatehouse.refusal import StartRefused
 
-COLUMNS = ("email", "password_hash", "role", "email_verified", "created_at")
 MAX_LINE = 64 * 1024  # bytes
 PROGRESS = 10_000  # rows from one line of progress to the next
-_MOMENT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
 Found = Mapping[str, Any] | str  # a row's cells, or why it is none
-
-
-class BadRow(ValueError):
-    """Why a row is refused, without a value of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An account to be."""
-
-    line: int
-    email: str
-    key: str
-    password_hash: str
-    role: str
-    verified: bool
-    created_at: datetime | None
 
 
 def read_rows(name: str, kind: str, roles: Iterable[str]) -> tuple[list[Row], dict[int, str]]:
@@ -53,11 +27,13 @@ def read_rows(name: str, kind: str, roles: Iterable[str]) -> tuple[list[Row], di
     with _open(name) as file:
         for line, found in (_csv if kind == "csv" else _jsonl)(_lines(file)):
             try:
-                row = _row(line, found, roles)
+                if isinstance(found, str):
+                    raise BadRow(found)
+                row = read_row(line, found, roles)
                 if (first := first_line.setdefault(row.key, line)) != line:
                     raise BadRow(f"it is the same account as line {first}")
                 rows.append(row)
-            except (BadRow, BadHash) as reason:
+            except BadRow as reason:
                 refused[line] = str(reason)
             show_progress(len(rows) + len(refused), "rows read")
     if not rows and not refused:
@@ -151,36 +127,3 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
         raise ValueError
     return dict(pairs)
-
-
-def _row(line: int, found: Found, roles: Iterable[str]) -> Row:
-    if isinstance(found, str):
-        raise BadRow(found)
-    if not found.keys() <= set(COLUMNS):
-        raise BadRow(f"it has a field that is none of {', '.join(COLUMNS)}")
-    found = {name: value for name, value in found.items() if value is not None}
-    for name, value in found.items():
-        if not isinstance(value, (str, bool) if name == "email_verified" else str):
-            raise BadRow(f"its {name} is of another type than text")
-    try:
-        email, key = normalise(found.get("email", ""))
-    except BadAddress:
-        raise BadRow("its email is no e-mail address") from None
-    password_hash = found.get("password_hash", "")
-    check_hash(password_hash)
-    if (role := found.get("role", "user")) not in roles:
-        raise BadRow(f"its role is none of {', '.join(sorted(roles))}")
-    verified = str(found.get("email_verified", "false")).lower()
-    if verified not in ("true", "false"):
-        raise BadRow("its email_verified is neither true nor false")
-    created_at = _moment(found["created_at"]) if "created_at" in found else None
-    return Row(line, email, key, password_hash, role, verified == "true", created_at)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        if _MOMENT.fullmatch(text):
-            return datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise BadRow("its created_at is no RFC 3339 time with a zone, such as 2024-05-06T07:08:09Z")

@@ -11,7 +11,8 @@ from sqlmodel import Session, col, select
 from gatehouse.accounts.audit import log_many
 from gatehouse.accounts.users import create_users
 from gatehouse.cli.accounting import run_on_registered
-from gatehouse.cli.import_file import Row, read_rows, show_progress
+from gatehouse.cli.import_file import read_rows, show_progress
+from gatehouse.cli.import_row import Row
 from gatehouse.cli.service import Service
 from gatehouse.cli.serving import load, require_migrated
 from gatehouse.hooks import Hooks
