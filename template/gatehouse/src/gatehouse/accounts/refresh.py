@@ -5,18 +5,20 @@ import secrets
 import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
-from typing import NewType
+from typing import Any, NewType
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import update
-from sqlmodel import Session, col, select
+from sqlalchemy import Insert, Update, bindparam, insert, update
+from sqlmodel import Session, SQLModel, col, select
+from sqlmodel.sql.expression import Select, SelectOfScalar
 
-from gatehouse.accounts.sessions import is_live
+from gatehouse.accounts.sessions import is_live_at
 from gatehouse.accounts.users import lock_user
 from gatehouse.store.tables import LockedUser, LoginSession, RefreshToken, utc_now
 
@@ -92,18 +94,15 @@ def find_login(
     """
     if not is_refresh_token(token):
         raise BadRefreshToken
-    owner = session.exec(
-        select(LoginSession.id, LoginSession.user_id)
-        .join(RefreshToken, col(RefreshToken.session_id) == col(LoginSession.id))
-        .where(RefreshToken.digest == digest_of(token))
-    ).one_or_none()
+    owner = session.exec(_owner(), params={"token": digest_of(token)}).one_or_none()
     user = lock_user(session, owner[1], share=True) if owner else None
     if owner is None or user is None or not user.is_active:
         raise BadRefreshToken
     if verified and user.email_verified_at is None:
         raise BadRefreshToken
-    query = select(LoginSession).where(LoginSession.id == owner[0], *is_live(idle))
-    login = session.exec(query.with_for_update(of=LoginSession)).one_or_none()
+    now = utc_now()
+    wanted = {"session_id": owner[0], "now": now, "unused_since": now - idle}
+    login = session.exec(_live_login(), params=wanted).one_or_none()
     if login is None:
         raise BadRefreshToken
     return LockedLogin(login), user
@@ -118,19 +117,55 @@ def rotate(session: Session, token: str, login: LockedLogin, grace: timedelta) -
     """
     now = utc_now()
     successor = new_refresh_token()
-    unused = update(RefreshToken).where(
-        col(RefreshToken.digest) == digest_of(token), col(RefreshToken.retired_at).is_(None)
-    )
-    retired = unused.values(retired_at=now, sealed_successor=_seal(token, successor))
-    if session.execute(retired).rowcount:  # type: ignore[attr-defined]
-        session.add(RefreshToken(digest=digest_of(successor), session_id=login.id))
-        login.last_used_at = now
-        session.add(login)
+    retirement = {"token": digest_of(token), "now": now, "sealed": _seal(token, successor)}
+    if session.execute(_retire(), retirement).rowcount:  # type: ignore[attr-defined]
+        session.execute(_use(), {"session_id": login.id, "now": now})
+        row = {"digest": digest_of(successor), "session_id": login.id}
+        session.execute(_insert(), row)
         return successor
     again = _successor_of(session, token, now - grace)
     if again is None:
         raise ReusedRefreshToken(login.user_id, login.id)
     return again
+
+
+# Statements that are kept: to build one at each refresh costs more than to run it.
+@cache
+def _owner() -> Select[UUID, UUID]:
+    found = select(LoginSession.id, LoginSession.user_id)
+    found = found.join(RefreshToken, col(RefreshToken.session_id) == col(LoginSession.id))
+    return found.where(RefreshToken.digest == bindparam("token"))
+
+
+@cache
+def _live_login() -> SelectOfScalar[LoginSession]:
+    is_live = is_live_at(bindparam("now"), bindparam("unused_since"))
+    query = select(LoginSession).where(LoginSession.id == bindparam("session_id"), *is_live)
+    return query.with_for_update(of=LoginSession)
+
+
+@cache
+def _retire() -> Update:
+    token, unused = col(RefreshToken.digest), col(RefreshToken.retired_at).is_(None)
+    retired: dict[str, Any] = {
+        "retired_at": bindparam("now"),
+        "sealed_successor": bindparam("sealed"),
+    }
+    found = update(RefreshToken).where(token == bindparam("token"), unused).values(retired)
+    # No row of it is loaded here; what is read afterwards is read anew.
+    return found.execution_options(synchronize_session=False)
+
+
+@cache
+def _use() -> Update:
+    login = update(LoginSession).where(col(LoginSession.id) == bindparam("session_id"))
+    used = login.values({"last_used_at": bindparam("now")})
+    return used.execution_options(synchronize_session=False)
+
+
+@cache
+def _insert() -> Insert:
+    return insert(SQLModel.metadata.tables["gatehouse_refresh_token"])
 
 
 def _successor_of(session: Session, token: str, since: datetime) -> str | None:

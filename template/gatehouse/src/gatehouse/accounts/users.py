@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, text, update
+from sqlalchemy import ColumnElement, bindparam, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from gatehouse.accounts.addresses import lenient_key, normalise
 from gatehouse.accounts.sessions import drop_sessions, is_live, is_open
@@ -81,9 +83,15 @@ def lock_user(session: Session, user_id: UUID, *, share: bool = False) -> Locked
 
     Whoever locks more of an account than its row does it afterwards: sessions, then tokens.
     """
-    query = select(User).where(User.id == user_id).with_for_update(read=share)
-    user = session.exec(query.execution_options(populate_existing=True)).one_or_none()
+    user = session.exec(_locking(share), params={"user_id": user_id}).one_or_none()
     return None if user is None else LockedUser(user)
+
+
+@cache
+def _locking(share: bool) -> SelectOfScalar[User]:
+    """Kept: to build a statement costs more than to run it."""
+    query = select(User).where(User.id == bindparam("user_id")).with_for_update(read=share)
+    return query.execution_options(populate_existing=True)
 
 
 def lock_address(session: Session, email_key: str) -> LockedUser | None:
