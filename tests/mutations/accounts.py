@@ -204,8 +204,8 @@ MUTATIONS = {
     ),
     "password of a registration's link": Mutation(
         f"{CORE}/accounts/proving.py",
-        "    if checked is None:\n        await run_in_threadpool(_note_wrong",
-        "    if False:\n        await run_in_threadpool(_note_wrong",
+        "    if checked is None:\n        await in_database_thread(_note_wrong",
+        "    if False:\n        await in_database_thread(_note_wrong",
         "gatehouse/tests/test_between.py link_asks",
     ),
     "ten wrong passwords of a link": Mutation(
@@ -270,7 +270,7 @@ MUTATIONS = {
     ),
     "limit before the body": Mutation(
         f"{CORE}/routes/shared.py",
-        "            await run_in_threadpool(refuse_flood, core, origin, limit)\n",
+        "            await in_database_thread(refuse_flood, core, origin, limit)\n",
         "",
         "gatehouse/tests/test_recovery.py tokens",
     ),

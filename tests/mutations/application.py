@@ -177,7 +177,7 @@ MUTATIONS = {
     ),
     "headers of a 500": Mutation(
         f"{CORE}/web/hardening.py",
-        '            if not answered and scope["type"] == "http":\n',
+        '            if not answer.begun and scope["type"] == "http":\n',
         "            if False:\n",
         "gatehouse/tests/test_unusual_applications.py start",
         owner=True,
@@ -216,7 +216,7 @@ MUTATIONS = {
     ),
     "answer to a refused upgrade": Mutation(
         f"{CORE}/web/hardening.py",
-        'if message["type"] == "websocket.close" and not answered:',
+        'if message["type"] == "websocket.close" and not answer.begun:',
         "if False:",
         "gatehouse/tests/test_unusual_applications.py upgrade",
         owner=True,
@@ -661,6 +661,54 @@ MUTATIONS = {
         'return DATABASE_TROUBLE if unmigrated(connection, migrations) else ""',
         'return ""',
         "gatehouse/tests/test_data.py",
+    ),
+    "calls that wait for a database thread": Mutation(
+        f"{CORE}/store/hops.py",
+        "            if self.waiting >= WAITING:\n",
+        "            if False:\n",
+        "gatehouse/tests/test_hops.py so_many_calls",
+    ),
+    "turn of a database thread": Mutation(
+        f"{CORE}/store/hops.py",
+        "            with anyio.fail_after(PATIENCE):\n",
+        "            with anyio.fail_after(60):\n",
+        "gatehouse/tests/test_hops.py its_turn",
+    ),
+    "sessions at once": Mutation(
+        f"{CORE}/store/database.py",
+        "        if not self._places.acquire(blocking=False):\n",
+        "        if False:\n",
+        "gatehouse/tests/test_hops.py so_many_sessions",
+    ),
+    "threads that wait for the database": Mutation(
+        f"{CORE}/store/database.py",
+        "            if not self._waiting.acquire(blocking=False):\n",
+        "            self._waiting = threading.Semaphore()\n            if False:\n",
+        "gatehouse/tests/test_hops.py so_many_sessions or every_session",
+    ),
+    "look that hangs": Mutation(
+        f"{CORE}/accounts/revocation.py",
+        "            left = self._tried_at + self._patience(now) - now\n",
+        "            left = self._patience(now)\n",
+        "gatehouse/tests/test_revocation.py hangs",
+    ),
+    "time of a look whether it is ready": Mutation(
+        f"{CORE}/readiness.py",
+        "timeout=max(0.0, self._began + LIMIT - clock())",
+        "timeout=60",
+        "gatehouse/tests/test_readiness.py hangs",
+    ),
+    "line of an answer in the log": Mutation(
+        f"{CORE}/web/logs.py",
+        "json.dumps(_LINE % words)",
+        "chr(34) + _LINE % words + chr(34)",
+        "gatehouse/tests/test_logs.py address_cannot",
+    ),
+    "what an owner sets on the server's log": Mutation(
+        f"{CORE}/web/logs.py",
+        "        if _SERVER.filter(record):\n            ACCESS.handle(record)\n",
+        "        ACCESS.handle(record)\n",
+        "gatehouse/tests/test_logs.py owner",
     ),
     "keys that retire": Mutation(
         f"{CORE}/signing/keys.py",

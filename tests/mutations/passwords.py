@@ -311,7 +311,7 @@ MUTATIONS = {
     "limit of right logins": Mutation(
         f"{CORE}/accounts/proving.py",
         (
-            "    await run_in_threadpool(\n"
+            "    await in_database_thread(\n"
             "        refuse_throttled, core, origin, lambda: core.throttle.login_succeeded("
             "key, origin.network)\n"
             "    )\n"

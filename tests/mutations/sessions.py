@@ -27,7 +27,7 @@ MUTATIONS = {
     ),
     "rest of a session": Mutation(
         f"{CORE}/accounts/sessions.py",
-        "        col(LoginSession.last_used_at) > now - idle,\n",
+        "        col(LoginSession.last_used_at) > unused_since,\n",
         "",
         f"{REFRESH} used or weeks",
     ),
@@ -39,7 +39,7 @@ MUTATIONS = {
     ),
     "epoch of a session": Mutation(
         f"{CORE}/accounts/sessions.py",
-        "        col(LoginSession.epoch) >= func.coalesce(epoch, 0),\n",
+        "        col(LoginSession.epoch) >= epoch,\n",
         "",
         f"{SESSIONS} still_there",
     ),
@@ -187,8 +187,8 @@ MUTATIONS = {
     ),
     "live session that refreshes": Mutation(
         f"{CORE}/accounts/refresh.py",
-        ".where(LoginSession.id == owner[0], *is_live(idle))",
-        ".where(LoginSession.id == owner[0])",
+        '.where(LoginSession.id == bindparam("session_id"), *is_live)',
+        '.where(LoginSession.id == bindparam("session_id"))',
         f"{REFRESH} session",
     ),
     "window of grace": Mutation(
@@ -211,7 +211,7 @@ MUTATIONS = {
     ),
     "use of a session": Mutation(
         f"{CORE}/accounts/refresh.py",
-        "        login.last_used_at = now\n",
+        '        session.execute(_use(), {"session_id": login.id, "now": now})\n',
         "",
         f"{REFRESH} use",
     ),
@@ -262,7 +262,7 @@ MUTATIONS = {
     ),
     "login that ends in nothing": Mutation(
         f"{CORE}/routes/grants.py",
-        "        await run_in_threadpool(note_failure, core, origin, key, proved)\n",
+        "        await in_database_thread(note_failure, core, origin, key, proved)\n",
         "",
         f"{BETWEEN} login_under_way",
     ),
@@ -436,7 +436,7 @@ MUTATIONS = {
     ),
     "list that could not be read": Mutation(
         f"{CORE}/accounts/revocation.py",
-        "        else:\n            self._read_at = started\n        finally:\n",
+        "        else:\n            self._read_at, self._lost = started, False\n        finally:\n",
         "        finally:\n            self._read_at = started\n",
         f"{REVOCATION} limit or never_read",
     ),
@@ -549,7 +549,7 @@ MUTATIONS = {
     ),
     "cleaning on the way": Mutation(
         f"{CORE}/routes/grants.py",
-        "            await run_in_threadpool(_clean, core)\n",
+        "            await in_database_thread(_clean, core)\n",
         "            pass\n",
         f"{REFRESH} some_of_what",
     ),
@@ -671,8 +671,8 @@ MUTATIONS = {
     ),
     "refresh token that is known": Mutation(
         f"{CORE}/accounts/refresh.py",
-        "        .where(RefreshToken.digest == digest_of(token))\n",
-        "",
+        '    return found.where(RefreshToken.digest == bindparam("token"))\n',
+        "    return found\n",
         f"{REFRESH} no_refresh_token",
     ),
     "proof of an address at a refresh": Mutation(
@@ -690,7 +690,7 @@ MUTATIONS = {
     ),
 }
 
-KNOWN = ".where(RefreshToken.digest == digest_of(token))"
+KNOWN = '.where(RefreshToken.digest == bindparam("token"))'
 ARGUED = {
     "form of a refresh token": Argued(
         Mutation(
