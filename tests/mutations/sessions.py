@@ -27,7 +27,7 @@ MUTATIONS = {
     ),
     "rest of a session": Mutation(
         f"{CORE}/accounts/sessions.py",
-        "        col(LoginSession.last_used_at) > now - idle,\n",
+        "        col(LoginSession.last_used_at) > unused_since,\n",
         "",
         f"{REFRESH} used or weeks",
     ),
@@ -39,7 +39,7 @@ MUTATIONS = {
     ),
     "epoch of a session": Mutation(
         f"{CORE}/accounts/sessions.py",
-        "        col(LoginSession.epoch) >= func.coalesce(epoch, 0),\n",
+        "        col(LoginSession.epoch) >= epoch,\n",
         "",
         f"{SESSIONS} still_there",
     ),
@@ -169,8 +169,8 @@ MUTATIONS = {
     ),
     "live session that refreshes": Mutation(
         f"{CORE}/accounts/refresh.py",
-        ".where(LoginSession.id == owner[0], *is_live(idle))",
-        ".where(LoginSession.id == owner[0])",
+        '.where(LoginSession.id == bindparam("session_id"), *is_live)',
+        '.where(LoginSession.id == bindparam("session_id"))',
         f"{REFRESH} session",
     ),
     "window of grace": Mutation(
@@ -193,7 +193,7 @@ MUTATIONS = {
     ),
     "use of a session": Mutation(
         f"{CORE}/accounts/refresh.py",
-        "        login.last_used_at = now\n",
+        '        session.execute(_use(), {"session_id": login.id, "now": now})\n',
         "",
         f"{REFRESH} use",
     ),
@@ -654,8 +654,8 @@ MUTATIONS = {
     ),
     "refresh token that is known": Mutation(
         f"{CORE}/accounts/refresh.py",
-        "        .where(RefreshToken.digest == digest_of(token))\n",
-        "",
+        '    return found.where(RefreshToken.digest == bindparam("token"))\n',
+        "    return found\n",
         f"{REFRESH} no_refresh_token",
     ),
     "proof of an address at a refresh": Mutation(
@@ -673,7 +673,7 @@ MUTATIONS = {
     ),
 }
 
-KNOWN = ".where(RefreshToken.digest == digest_of(token))"
+KNOWN = '.where(RefreshToken.digest == bindparam("token"))'
 ARGUED = {
     "form of a refresh token": Argued(
         Mutation(

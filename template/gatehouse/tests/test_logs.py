@@ -1,7 +1,9 @@
 """Logs: one line an event, no secret in any, at any level."""
 
+import io
 import json
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from starlette.testclient import TestClient
 
 from gatehouse import public
 from gatehouse.testing import CreateUser
-from gatehouse.web.logs import JsonFormatter, log_config
+from gatehouse.web.logs import ACCESS, JsonFormatter, JsonHandler, log_access, log_config
 
 pytestmark = pytest.mark.thorough
 
@@ -79,6 +81,110 @@ def test_the_access_log_holds_no_query_string(
     )
     assert "/users/me" in caplog.text
     assert "s3cret" not in caplog.text
+
+
+@pytest.fixture
+def served_log(client: TestClient) -> Iterator[io.StringIO]:
+    """What `serve` writes: the log as `log_config` sets it up, for the time of a test."""
+    root, levels = logging.root, [logging.root.level, ACCESS.level]
+    handlers, written = root.handlers[:], io.StringIO()
+    root.handlers[:] = [handler := JsonHandler(written)]
+    handler.setFormatter(JsonFormatter())
+    root.setLevel(logging.INFO)
+    ACCESS.setLevel(log_config(readable=False)["loggers"][ACCESS.name]["level"])
+    yield written
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ACCESS.setLevel(levels[1])
+
+
+def lines_of_answers(written: io.StringIO) -> list[dict[str, str]]:
+    entries = [json.loads(line) for line in written.getvalue().splitlines()]
+    return [entry for entry in entries if entry["logger"] == "uvicorn.access"]
+
+
+class Plain(logging.Handler):
+    """A handler of an owner's, which keeps what comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@pytest.mark.parametrize("with_a_handler", [False, True])
+def test_the_line_of_an_answer_is_that_of_the_server(
+    client: TestClient, served_log: io.StringIO, with_a_handler: bool
+) -> None:
+    """In name, words and arguments, whichever way it goes; of a 500 too, and never two."""
+    plain = Plain()
+    if with_a_handler:
+        logging.root.addHandler(plain)
+    client.get("/users/me?access_token=s3cret", headers={"X-Request-ID": "abc-1"})
+    client.get("/n%C3%B6/%22x%22%0A", headers={"X-Request-ID": "abc-2"})
+    client.get("/healthz", headers={"X-Request-ID": "abc-3"})
+    found = lines_of_answers(served_log)
+    assert [(line["request_id"], line["message"], line["level"]) for line in found] == [
+        ("abc-1", 'testclient:50000 - "GET /users/me HTTP/1.1" 401', "info"),
+        ("abc-2", 'testclient:50000 - "GET /n%C3%B6/%22x%22%0A HTTP/1.1" 404', "info"),
+        ("abc-3", 'testclient:50000 - "GET /healthz HTTP/1.1" 200', "info"),
+    ]
+    assert {tuple(line) for line in found} == {
+        ("time", "level", "logger", "message", "request_id"),
+    }
+    assert "s3cret" not in str(found)
+    of_owner = [record.args for record in plain.records if record.name == "uvicorn.access"]
+    expected = ("testclient:50000", "GET", "/healthz", "1.1", 200)
+    assert of_owner[-1:] == ([expected] if with_a_handler else [])
+
+
+def test_an_unexpected_error_has_its_line_too(
+    app: FastAPI, client: TestClient, served_log: io.StringIO
+) -> None:
+    @app.get("/probe/fail")
+    @public
+    def fail() -> None:
+        raise RuntimeError
+
+    client.get("/probe/fail")
+    (line,) = lines_of_answers(served_log)
+    assert line["message"].endswith('"GET /probe/fail HTTP/1.1" 500')
+
+
+def test_a_filter_or_level_of_an_owner_holds(
+    client: TestClient, served_log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is often done, to leave out what a probe asks for."""
+    server = logging.getLogger("uvicorn.access")
+
+    def no_probes(record: logging.LogRecord) -> bool:
+        return "/healthz" not in record.getMessage()
+
+    server.addFilter(no_probes)
+    client.get("/healthz")
+    client.get("/users/me")
+    server.removeFilter(no_probes)
+    monkeypatch.setattr(server, "disabled", True)
+    client.get("/users/me")
+    assert len(lines_of_answers(served_log)) == 1
+
+
+def test_where_the_server_writes_its_own_lines_ours_are_not_written(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    client.get("/healthz")
+    assert "uvicorn.access" not in {record.name for record in caplog.records}
+
+
+def test_a_client_s_address_cannot_forge_a_line(served_log: io.StringIO) -> None:
+    """A middleware may have put a header's text there."""
+    scope = {"client": ('"}\n{"', 1), "method": "GET", "path": "/", "http_version": "1.1"}
+    log_access(scope, 200)
+    (line,) = lines_of_answers(served_log)
+    assert line["message"] == '"}\n{":1 - "GET / HTTP/1.1" 200'
 
 
 @pytest.mark.parametrize("readable", [True, False])

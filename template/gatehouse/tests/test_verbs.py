@@ -190,7 +190,8 @@ def test_only_what_locks_a_row_says_that_it_is_held() -> None:
         ("testing", "_add_user"),
     }
     assert places(ast.Call, "LockedLogin") == {("accounts.refresh", "find_login")}
-    for module, function in (("accounts.users", "_lock"), ("accounts.refresh", "find_login")):
+    assert places(ast.Call, "_live_login") == {("accounts.refresh", "find_login")}
+    for module, function in (("accounts.users", "_lock"), ("accounts.refresh", "_live_login")):
         assert (module, function) in places(ast.Attribute, "with_for_update")
 
 

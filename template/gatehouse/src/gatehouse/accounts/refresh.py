@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Any, NewType
 from uuid import UUID
@@ -14,12 +15,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import update
-from sqlmodel import Session, col, select
+from sqlalchemy import Insert, Update, bindparam, insert, update
+from sqlmodel import Session, SQLModel, col, select
+from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from gatehouse.accounts.audit import record
 from gatehouse.accounts.proving import Parts
-from gatehouse.accounts.sessions import end_session, is_live
+from gatehouse.accounts.sessions import end_session, is_live_at
 from gatehouse.accounts.users import lock_user
 from gatehouse.store.database import CommittedRefusal
 from gatehouse.store.tables import LockedUser, LoginSession, RefreshToken, utc_now
@@ -119,18 +121,15 @@ def find_login(
     """
     if not is_refresh_token(token):
         raise BadRefreshToken
-    owner = session.exec(
-        select(LoginSession.id, LoginSession.user_id)
-        .join(RefreshToken, col(RefreshToken.session_id) == col(LoginSession.id))
-        .where(RefreshToken.digest == digest_of(token))
-    ).one_or_none()
+    owner = session.exec(_owner(), params={"token": digest_of(token)}).one_or_none()
     user = lock_user(session, owner[1], share=True) if owner else None
     if owner is None or user is None or not user.is_active:
         raise BadRefreshToken
     if verified and user.email_verified_at is None:
         raise BadRefreshToken
-    query = select(LoginSession).where(LoginSession.id == owner[0], *is_live(idle))
-    login = session.exec(query.with_for_update(of=LoginSession)).one_or_none()
+    now = utc_now()
+    wanted = {"session_id": owner[0], "now": now, "unused_since": now - idle}
+    login = session.exec(_live_login(), params=wanted).one_or_none()
     if login is None:
         raise BadRefreshToken
     return LockedLogin(login), user
@@ -145,14 +144,11 @@ def rotate(session: Session, token: str, login: LockedLogin, grace: timedelta) -
     """
     now = utc_now()
     successor = new_refresh_token()
-    unused = update(RefreshToken).where(
-        col(RefreshToken.digest) == digest_of(token), col(RefreshToken.retired_at).is_(None)
-    )
-    retired = unused.values(retired_at=now, sealed_successor=_seal(token, successor))
-    if session.execute(retired).rowcount:  # type: ignore[attr-defined]
-        session.add(RefreshToken(digest=digest_of(successor), session_id=login.id))
-        login.last_used_at = now
-        session.add(login)
+    retirement = {"token": digest_of(token), "now": now, "sealed": _seal(token, successor)}
+    if session.execute(_retire(), retirement).rowcount:  # type: ignore[attr-defined]
+        session.execute(_use(), {"session_id": login.id, "now": now})
+        row = {"digest": digest_of(successor), "session_id": login.id}
+        session.execute(_insert(), row)
         return successor
     return _successor_of(session, token, now - grace)
 
@@ -161,6 +157,45 @@ def is_usable(session: Session, token: str, grace: timedelta) -> bool:
     """Whether `rotate` would give a successor, of a token whose login is held."""
     row = session.get_one(RefreshToken, digest_of(token), populate_existing=True)
     return row.retired_at is None or bool(_successor_of(session, token, utc_now() - grace))
+
+
+# Statements that are kept: to build one at each refresh costs more than to run it.
+@cache
+def _owner() -> Select[UUID, UUID]:
+    found = select(LoginSession.id, LoginSession.user_id)
+    found = found.join(RefreshToken, col(RefreshToken.session_id) == col(LoginSession.id))
+    return found.where(RefreshToken.digest == bindparam("token"))
+
+
+@cache
+def _live_login() -> SelectOfScalar[LoginSession]:
+    is_live = is_live_at(bindparam("now"), bindparam("unused_since"))
+    query = select(LoginSession).where(LoginSession.id == bindparam("session_id"), *is_live)
+    return query.with_for_update(of=LoginSession)
+
+
+@cache
+def _retire() -> Update:
+    token, unused = col(RefreshToken.digest), col(RefreshToken.retired_at).is_(None)
+    retired: dict[str, Any] = {
+        "retired_at": bindparam("now"),
+        "sealed_successor": bindparam("sealed"),
+    }
+    found = update(RefreshToken).where(token == bindparam("token"), unused).values(retired)
+    # No row of it is loaded here; what is read afterwards is read anew.
+    return found.execution_options(synchronize_session=False)
+
+
+@cache
+def _use() -> Update:
+    login = update(LoginSession).where(col(LoginSession.id) == bindparam("session_id"))
+    used = login.values({"last_used_at": bindparam("now")})
+    return used.execution_options(synchronize_session=False)
+
+
+@cache
+def _insert() -> Insert:
+    return insert(SQLModel.metadata.tables["gatehouse_refresh_token"])
 
 
 def _successor_of(session: Session, token: str, since: datetime) -> str | None:

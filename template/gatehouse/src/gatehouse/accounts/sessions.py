@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, func
@@ -30,15 +32,27 @@ class Lives:
 def is_live(idle: timedelta) -> Sequence[ColumnElement[bool]]:
     """What makes a session's row a live one: both of its ends lie ahead, and no stamp moved on."""
     now = utc_now()
+    return is_live_at(now, now - idle)
+
+
+def is_live_at(now: Any, unused_since: Any) -> Sequence[ColumnElement[bool]]:
+    """The same with the moments given, or with parameters for them in a statement that is kept."""
+    epoch, stamp = _epoch_and_stamp()
+    return (
+        col(LoginSession.expires_at) > now,
+        col(LoginSession.last_used_at) > unused_since,
+        col(LoginSession.stamp) == stamp,
+        col(LoginSession.epoch) >= epoch,
+    )
+
+
+@cache
+def _epoch_and_stamp() -> tuple[ColumnElement[int], ColumnElement[int]]:
+    """The service's epoch, and the stamp of a session's account, as parts of a statement."""
     epoch = select(ServiceEpoch.epoch).where(ServiceEpoch.id == 1).scalar_subquery()
     owner = aliased(User)
     stamp = select(owner.stamp).where(owner.id == LoginSession.user_id).scalar_subquery()
-    return (
-        col(LoginSession.expires_at) > now,
-        col(LoginSession.last_used_at) > now - idle,
-        col(LoginSession.stamp) == stamp,
-        col(LoginSession.epoch) >= func.coalesce(epoch, 0),
-    )
+    return func.coalesce(epoch, 0), stamp
 
 
 def is_open(session: Session, session_id: UUID, user: LockedUser, idle: timedelta) -> bool:

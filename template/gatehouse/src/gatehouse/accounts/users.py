@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, text, true, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, text, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from gatehouse.accounts.addresses import lenient_key, normalise
 from gatehouse.accounts.audit import Event, record, record_many
@@ -83,14 +85,29 @@ def lock_user(session: Session, user_id: UUID, *, share: bool = False) -> Locked
 
     Whoever locks more of an account than its row does it afterwards: sessions, then tokens.
     """
-    return _lock(session, User.id == user_id, share=share)
+    return _lock(session, _by_id(), share=share, user_id=user_id)
 
 
-def _lock(session: Session, *which: ColumnElement[bool] | bool, share: bool) -> LockedUser | None:
+@cache
+def _by_id() -> SelectOfScalar[User]:
+    """Kept: to build a statement costs more than to run it."""
+    return select(User).where(User.id == bindparam("user_id"))
+
+
+def _lock(
+    session: Session, query: SelectOfScalar[User], *, share: bool = False, **values: object
+) -> LockedUser | None:
     session.info[_ROWS_HELD] = True
-    query = select(User).where(*which).with_for_update(read=share)
-    user = session.exec(query.execution_options(populate_existing=True)).one_or_none()
+    held = query.with_for_update(read=share).execution_options(populate_existing=True)
+    user = session.exec(held, params=values).one_or_none()
     return None if user is None else LockedUser(user)
+
+
+@cache
+def _locking(share: bool) -> SelectOfScalar[User]:
+    """Kept: to build a statement costs more than to run it."""
+    query = select(User).where(User.id == bindparam("user_id")).with_for_update(read=share)
+    return query.execution_options(populate_existing=True)
 
 
 def lock_address(session: Session, email_key: str) -> LockedUser | None:
@@ -168,14 +185,13 @@ def lock_proved(session: Session, proved: Credentials, network: str) -> LockedUs
 
     It is when a stamp moved on meanwhile, and where the account may not log in any more.
     """
-    return _lock(
-        session,
+    held = select(User).where(
         User.id == proved.user_id,
         User.stamp == proved.stamp,
         proved.epoch == _EPOCH,
         _can_log_in(proved.verified, network),
-        share=False,
     )
+    return _lock(session, held)
 
 
 def store_better_hash(
