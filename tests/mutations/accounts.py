@@ -98,8 +98,8 @@ MUTATIONS = {
     ),
     "activity of a login under way": Mutation(
         f"{CORE}/accounts/users.py",
-        "        _can_log_in(proved.verified, network),\n        share",
-        "        share",
+        "        _can_log_in(proved.verified, network),\n    )\n    return _lock",
+        "    )\n    return _lock",
         "gatehouse/tests/test_login.py disabled",
     ),
     "session that acts": Mutation(

@@ -663,15 +663,15 @@ MUTATIONS = {
         "gatehouse/tests/test_data.py",
     ),
     "calls that wait for a database thread": Mutation(
-        f"{CORE}/store/hops.py",
-        "            if self.waiting >= WAITING:\n",
+        f"{CORE}/store/database.py",
+        "            if self._calls >= THREADS + CALLS_WAITING:\n",
         "            if False:\n",
         "gatehouse/tests/test_hops.py so_many_calls",
     ),
     "turn of a database thread": Mutation(
-        f"{CORE}/store/hops.py",
-        "            with anyio.fail_after(PATIENCE):\n",
-        "            with anyio.fail_after(60):\n",
+        f"{CORE}/store/database.py",
+        "loop.call_later(CALL_WAIT, refuse)",
+        "loop.call_later(60, refuse)",
         "gatehouse/tests/test_hops.py its_turn",
     ),
     "sessions at once": Mutation(

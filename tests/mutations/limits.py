@@ -87,15 +87,15 @@ MUTATIONS = {
     ),
     "limit of right logins in a minute": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "            return None if store.acquire_entry(*right) else _refusal(store, right)\n",
+        "            return None if store.acquire_entry(*right) else _refusal(right, store)\n",
         "            return None\n",
         f"{THROTTLE} sixty",
         owner="gatehouse/tests/test_throttled_logins.py beyond",
     ),
     "right logins looked at first": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "for window in (pair, right, whole",
-        "for window in (pair, whole",
+        "        windows = (pair, right, whole)\n",
+        "        windows = (pair, whole)\n",
         f"{THROTTLE} right",
         owner="gatehouse/tests/test_throttled_logins.py beyond",
     ),

@@ -46,8 +46,8 @@ MUTATIONS = {
     ),
     "thread of a check": Mutation(
         f"{CORE}/hashing/passwords.py",
-        "        return await self._queue.run(check, client, before)\n",
-        "        return check()\n",
+        "        return self._queue.run(check, client, before)\n",
+        '        return __import__("asyncio").sleep(0, check())\n',
         f"{QUEUE} beyond",
     ),
     "share of who has hashes made": Mutation(

@@ -103,13 +103,6 @@ def _lock(
     return None if user is None else LockedUser(user)
 
 
-@cache
-def _locking(share: bool) -> SelectOfScalar[User]:
-    """Kept: to build a statement costs more than to run it."""
-    query = select(User).where(User.id == bindparam("user_id")).with_for_update(read=share)
-    return query.execution_options(populate_existing=True)
-
-
 def lock_address(session: Session, email_key: str) -> LockedUser | None:
     """The account of an address, held as by `lock_user`."""
     found = session.exec(select(User.id).where(User.email_key == email_key)).one_or_none()
