@@ -205,8 +205,9 @@ def app(_running: TestClient) -> Iterator[FastAPI]:
     assert isinstance(application, FastAPI)  # noqa: S101
     routes = list(application.router.routes)
     yield application
-    application.router.routes[:] = routes
-    application.openapi_schema = None
+    if [*map(id, application.router.routes)] != [*map(id, routes)]:
+        application.router.routes[:] = routes
+        application.openapi_schema = None  # else kept: to write it anew takes longer than a test
     empty(application.state.gatehouse)
 
 
