@@ -22,17 +22,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from fastapi import FastAPI
+from steps import b64
 
 from gatehouse.refusal import StartRefused
 from gatehouse.signing.key_weakness import WELL_KNOWN
 from gatehouse.signing.keys import ALGORITHMS, BadKey, new_key, read_keys
 
 pytestmark = pytest.mark.thorough
-
-
-def b64(content: bytes | str) -> str:
-    raw = content.encode() if isinstance(content, str) else content
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 WEAK = {
