@@ -188,7 +188,7 @@ def test_a_user_who_is_deleted_elsewhere_is_out_too(
         user = session.exec(select(User).where(User.email == "bob@example.com")).one()
         sessions.end_sessions(session, col(LoginSession.user_id) == user.id)
         session.delete(user)
-    core.revocation._read_at = core.revocation._tried_at = float("-inf")
+    core.revocation.forget()
     assert me.get("/auth/sessions").status_code == 401
 
 
