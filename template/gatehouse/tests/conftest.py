@@ -6,13 +6,13 @@ import itertools
 import json
 import sys
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
 import pytest
 from explained import explained
+from steps import b64, unb64
 
 from gatehouse.cli import commands
 from gatehouse.refusal import StartRefused
@@ -22,14 +22,6 @@ from gatehouse.testing import SignIn
 
 Forge = Callable[..., str]
 Run = Callable[..., int]
-
-
-def b64(content: bytes) -> str:
-    return urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def unb64(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from sqlmodel import col, select
+from steps import with_token
 from world import BOB, MOVED, PASSWORDS, Given, Voided, World
 
 from gatehouse import User
@@ -19,10 +20,6 @@ NOTICES = ("password_changed", "address_change_requested", "address_changed")
 def rows(world: World, table: Any, *where: Any) -> list[Any]:
     with world.core.database.read() as session:
         return list(session.exec(select(table).where(*where)))
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 def an_administrator_is_left(world: World) -> None:
@@ -100,7 +97,7 @@ def scopes_are_those_of_the_role(world: World) -> None:
     """Of whatever token still opens a door."""
     for one in world.given:
         if one.kind == "access":
-            answer = world.client.get("/users/me", headers=bearer(one.value))
+            answer = world.client.get("/users/me", headers=with_token(one.value))
             if answer.status_code == 200:
                 me = answer.json()
                 allowed = world.core.roles[me["role"]]
@@ -141,7 +138,7 @@ def _works(world: World, kind: str, value: str) -> bool:
     if kind == "access":
         doors = ("/users/me", "/auth/sessions")
         return any(
-            world.client.get(door, headers=bearer(value)).status_code == 200 for door in doors
+            world.client.get(door, headers=with_token(value)).status_code == 200 for door in doors
         )
     if kind == "refresh":
         form = {"grant_type": "refresh_token", "refresh_token": value}

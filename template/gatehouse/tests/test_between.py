@@ -21,6 +21,7 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 from starlette.testclient import TestClient
+from steps import BOB, NEXT, PASSWORD, bearer, events, log_in, logged_in, tokens_of
 
 from gatehouse import User, utc_now
 from gatehouse.accounts import one_time, registration, users
@@ -29,27 +30,14 @@ from gatehouse.accounts.stamps import raise_epoch
 from gatehouse.hashing import passwords
 from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.state import Gatehouse
-from gatehouse.store.tables import AuditEvent, Errand, LoginSession, PendingRegistration
+from gatehouse.store.tables import Errand, LoginSession, PendingRegistration
 from gatehouse.testing import CreateUser, Mails, SignIn
 from gatehouse.throttling.origin import COMMAND
 from gatehouse.throttling.throttle import LOGIN_PAIR
 
 Run = Callable[..., int]
 
-PASSWORD = "correct horse battery staple"
-NEXT = "seven quiet herons at dawn"
-BOB = "bob@example.com"
 TOKEN = re.compile(r"#token=([\w-]+)")
-
-
-def log_in(client: TestClient, email: str = BOB, password: str = PASSWORD, scope: str = "") -> Any:
-    form = {"grant_type": "password", "username": email, "password": password, "scope": scope}
-    return client.post("/auth/token", data=form)
-
-
-def bearer(answer: Any) -> dict[str, str]:
-    assert answer.status_code == 200, answer.text
-    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
 def links(mails: Mails) -> dict[str, str]:
@@ -61,12 +49,6 @@ def links(mails: Mails) -> dict[str, str]:
         if token:
             found[str(mail["To"])] = token[1]
     return found
-
-
-def events(core: Gatehouse, name: str) -> list[AuditEvent]:
-    with core.database.read() as session:
-        query = select(AuditEvent).where(AuditEvent.event == name)
-        return list(session.exec(query.order_by(col(AuditEvent.time))))
 
 
 def reset(client: TestClient, mails: Mails, email: str = BOB, password: str = NEXT) -> None:
@@ -175,7 +157,7 @@ def test_a_change_under_way_has_no_effect_after_an_event(
     body: dict[str, str],
 ) -> None:
     create_user(BOB, PASSWORD)
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     during_hash(core, monkeypatch, lambda: event(core))
     body = {"current_password": PASSWORD, **body}
     assert client.request(method, path, json=body, headers=mine).status_code in (400, 401)
@@ -201,7 +183,7 @@ def test_a_change_by_a_session_that_is_ended_meanwhile_has_no_effect(
     body: dict[str, str],
 ) -> None:
     user = create_user(BOB, PASSWORD)
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
 
     def end() -> None:
         with core.database.write() as session:
@@ -217,7 +199,7 @@ def test_a_token_whose_end_is_not_heard_of_yet_ends_no_session(
     client: TestClient, core: Gatehouse, create_user: CreateUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_user(BOB, PASSWORD)
-    thief = bearer(log_in(client))
+    thief = logged_in(client)
     with monkeypatch.context() as patch:
         patch.setattr(core.database, "committed", lambda _: None)  # another process does it
         with locked(core) as (session, user):
@@ -240,7 +222,7 @@ def test_a_change_of_address_that_the_mail_server_put_off_is_void_after_a_reset(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     create_user(BOB, PASSWORD)
-    thief = bearer(log_in(client))
+    thief = logged_in(client)
     send = Mailer.send
 
     def put_off(self: Mailer, to: str, *rest: Any) -> None:
@@ -268,7 +250,7 @@ def test_a_change_of_address_that_the_mail_server_put_off_is_void_after_a_later_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     create_user(BOB, PASSWORD)
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     send = Mailer.send
 
     def put_off(self: Mailer, to: str, *rest: Any) -> None:
@@ -327,7 +309,7 @@ def test_a_mailed_link_is_void_after_an_event(
 ) -> None:
     create_user("root@example.com", role="admin")
     create_user(BOB, PASSWORD)
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     if kind == "reset":
         client.post("/auth/forgot-password", json={"email": BOB})
         path, more = "/auth/reset-password", {"password": NEXT}
@@ -392,7 +374,7 @@ def test_a_notice_is_sent_to_the_address_of_its_moment_whatever_comes_after(
     client: TestClient, core: Gatehouse, create_user: CreateUser, mails: Mails
 ) -> None:
     create_user(BOB, PASSWORD)
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     change = {"current_password": PASSWORD, "new_password": NEXT}
     assert client.post("/auth/change-password", json=change, headers=mine).status_code == 204
     gone = {"current_password": NEXT}
@@ -405,16 +387,16 @@ def test_the_session_that_changes_the_password_goes_on_with_its_older_token(
     client: TestClient, create_user: CreateUser
 ) -> None:
     create_user(BOB, PASSWORD)
-    mine, other = log_in(client), log_in(client)
+    mine, other = tokens_of(log_in(client)), tokens_of(log_in(client))
     change = {"current_password": PASSWORD, "new_password": NEXT}
     answer = client.post("/auth/change-password", json=change, headers=bearer(mine))
     assert answer.status_code == 204
     assert client.get("/auth/sessions", headers=bearer(mine)).status_code == 200
     assert client.get("/auth/sessions", headers=bearer(other)).status_code == 401
     form = {"grant_type": "refresh_token"}
-    again = client.post("/auth/token", data={**form, "refresh_token": mine.json()["refresh_token"]})
-    assert client.get("/users/me", headers=bearer(again)).status_code == 200
-    gone = client.post("/auth/token", data={**form, "refresh_token": other.json()["refresh_token"]})
+    again = client.post("/auth/token", data={**form, "refresh_token": mine["refresh_token"]})
+    assert client.get("/users/me", headers=bearer(tokens_of(again))).status_code == 200
+    gone = client.post("/auth/token", data={**form, "refresh_token": other["refresh_token"]})
     assert gone.status_code == 400
 
 
@@ -447,7 +429,7 @@ def test_a_login_right_after_an_event_works(
     create_user(BOB, PASSWORD)
     with time_machine.travel(utc_now(), tick=False):
         reset(client, mails)
-        mine = bearer(log_in(client, password=NEXT))
+        mine = logged_in(client, password=NEXT)
         assert client.get("/auth/sessions", headers=mine).status_code == 200
 
 
@@ -463,7 +445,7 @@ def test_each_guess_is_counted_once_by_the_throttle_and_on_the_account(
     client: TestClient, core: Gatehouse, create_user: CreateUser, password: str
 ) -> None:
     user = create_user(BOB, PASSWORD)
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     # Written out, since a lone surrogate can stand in JSON as an escape alone.
     change = json.dumps({"current_password": password, "new_password": NEXT}).encode()
     mine["Content-Type"] = "application/json"

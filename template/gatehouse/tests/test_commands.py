@@ -379,7 +379,7 @@ def test_a_disabled_user_is_out_and_an_enabled_one_may_come_back(
     me = sign_in(email="bob@example.com")
     assert run("user", "disable", "Bob@example.com") == 0
     assert "ended 1 sessions" in capsys.readouterr().out
-    core.revocation._read_at = core.revocation._tried_at = float("-inf")
+    core.revocation.forget()
     assert me.get("/auth/sessions").status_code == 401
     with core.database.read() as session:
         assert not session.exec(select(User)).one().is_active
@@ -436,7 +436,7 @@ def test_sessions_end_for_one_or_for_everyone(
     bob, eve = sign_in(email="bob@example.com"), sign_in()
 
     def opened() -> list[int]:
-        core.revocation._read_at = core.revocation._tried_at = float("-inf")
+        core.revocation.forget()
         return [client.get("/auth/sessions").status_code for client in (bob, eve)]
 
     assert run("user", "end-sessions") == 2

@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from sqlmodel import Session, select
 from starlette.testclient import TestClient
+from steps import BOB, PASSWORD, bearer, log_in, logged_in, tokens_of
 
 from gatehouse import Caller, Hooks, Settings, User, install, public, throttled
 from gatehouse.mailer.sender import Mailer
@@ -19,8 +20,6 @@ from gatehouse.testing import CreateUser
 # `app` for what it does afterwards: it leaves the database empty, whichever application wrote.
 pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("app")]
 
-PASSWORD = "correct horse battery staple"
-BOB = "bob@example.com"
 ROLES = {"user": {"notes:read"}, "admin": {"notes:read"}}
 SCOPES = {"notes:read": "Read."}
 
@@ -72,23 +71,14 @@ def core_of(client: TestClient) -> Gatehouse:
     return core
 
 
-def log_in(client: TestClient) -> Any:
-    form = {"grant_type": "password", "username": BOB, "password": PASSWORD}
-    return client.post("/auth/token", data=form)
-
-
-def bearer(answer: Any) -> dict[str, str]:
-    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
-
-
 def test_claims_of_ones_own_are_in_every_new_token(auth_key: str, create_user: CreateUser) -> None:
     create_user(BOB)
     with served(Owner()) as client:
         answer = log_in(client)
-        assert client.get("/tenant", headers=bearer(answer)).json() == {"tenant": "blue"}
+        assert client.get("/tenant", headers=bearer(tokens_of(answer))).json() == {"tenant": "blue"}
         form = {"grant_type": "refresh_token", "refresh_token": answer.json()["refresh_token"]}
         again = client.post("/auth/token", data=form)
-        assert client.get("/tenant", headers=bearer(again)).json() == {"tenant": "blue"}
+        assert client.get("/tenant", headers=bearer(tokens_of(again))).json() == {"tenant": "blue"}
 
 
 @pytest.mark.parametrize("claim", ["sub", "scope", "exp", "sid", "aud", "nbf", "act"])
@@ -114,7 +104,7 @@ def test_a_service_is_told_of_each_step_of_an_account(
         text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
         token = text.split("#token=")[1].split("&")[0]
         assert client.post("/auth/verify-email", json={"token": token}).status_code == 204
-        mine = bearer(log_in(client))
+        mine = logged_in(client)
         gone = {"current_password": PASSWORD}
         assert client.request("DELETE", "/users/me", json=gone, headers=mine).status_code == 204
     assert hooks.told == [("registered", BOB), ("login", BOB), ("deleted", BOB)]

@@ -4,14 +4,15 @@ import json
 import secrets
 import threading
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
 import jwt
 import pytest
 from starlette.testclient import TestClient
+from steps import b64, comparable
 
 from gatehouse.signing import tokens as tokens_module
 from gatehouse.signing.key_weakness import WELL_KNOWN
@@ -25,18 +26,9 @@ Forge = Callable[..., str]
 BAD = 'Bearer error="invalid_token"'
 
 
-def b64(content: bytes) -> str:
-    return urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
 def ask(client: TestClient, token: str | bytes) -> Any:
     text = token.encode() if isinstance(token, str) else token
     return client.get("/users/me", headers={b"Authorization": b"Bearer " + text})
-
-
-def comparable(answer: Any) -> tuple[int, Mapping[str, str], bytes]:
-    headers = {k: v for k, v in answer.headers.items() if k not in ("date", "x-request-id")}
-    return answer.status_code, headers, answer.content
 
 
 @pytest.fixture
@@ -287,8 +279,6 @@ def test_a_number_that_json_does_not_have_is_refused_in_any_member(
 
 
 def unsigned(token: str) -> bytes:
-    from base64 import urlsafe_b64decode
-
     body = token.split(".")[1]
     return urlsafe_b64decode(body + "=" * (-len(body) % 4))
 

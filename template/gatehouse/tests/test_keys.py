@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from fastapi import FastAPI
+from steps import b64
 
 from gatehouse.refusal import StartRefused
 from gatehouse.signing.algorithms import ALGORITHMS
@@ -29,11 +30,6 @@ from gatehouse.signing.key_weakness import WELL_KNOWN
 from gatehouse.signing.keys import BadKey, new_key, read_keys
 
 pytestmark = pytest.mark.thorough
-
-
-def b64(content: bytes | str) -> str:
-    raw = content.encode() if isinstance(content, str) else content
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 WEAK = {

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import argon2
@@ -17,24 +17,14 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 from sqlalchemy import event
 from sqlmodel import select
 from starlette.testclient import TestClient
+from steps import PASSWORD, comparable, log_in
 
 from gatehouse.hashing import passwords
 from gatehouse.state import Gatehouse
 from gatehouse.store.tables import LoginSession, User
 from gatehouse.testing import CreateUser
 
-PASSWORD = "correct horse battery staple"
 WRONG = "incorrect horse battery staple"
-
-
-def log_in(client: TestClient, username: str, password: str = PASSWORD, **more: str) -> Any:
-    form = {"grant_type": "password", "username": username, "password": password, **more}
-    return client.post("/auth/token", data=form)
-
-
-def comparable(answer: Any) -> tuple[int, Mapping[str, str], bytes]:
-    headers = {k: v for k, v in answer.headers.items() if k not in ("date", "x-request-id")}
-    return answer.status_code, headers, answer.content
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import base64
 import hmac
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 from jwt.algorithms import get_default_algorithms
 from starlette.testclient import TestClient
+from steps import b64, comparable
 
 from gatehouse.signing.algorithms import ALGORITHMS
 from gatehouse.signing.keys import Key, KeyRing, new_key, read_keys
@@ -28,15 +29,6 @@ ASYMMETRIC = ["EdDSA", "ES256", "RS256"]
 # The order of the group of P-256 (SEC 2 section 2.4.2), and of that of Ed25519 (RFC 8032).
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
-
-
-def b64(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def comparable(answer: Any) -> tuple[int, Mapping[str, str], bytes]:
-    headers = {k: v for k, v in answer.headers.items() if k not in ("date", "x-request-id")}
-    return answer.status_code, headers, answer.content
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Forgotten passwords, changes of password and address, and the end of an account."""
 
-import re
 from base64 import urlsafe_b64decode
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,18 +10,26 @@ import pytest
 import time_machine
 from sqlmodel import select
 from starlette.testclient import TestClient
+from steps import (
+    BOB,
+    NEXT,
+    PASSWORD,
+    bearer,
+    confirm,
+    event_names,
+    log_in,
+    logged_in,
+    token_in,
+    tokens_of,
+)
 
 from gatehouse import User, utc_now
 from gatehouse.accounts.one_time import PREFIX, BadOneTimeToken, issue, new_token, redeem
 from gatehouse.accounts.users import find_user
 from gatehouse.state import Gatehouse
-from gatehouse.store.tables import AuditEvent, Errand, LoginSession, OneTimeToken
+from gatehouse.store.tables import Errand, LoginSession, OneTimeToken
 from gatehouse.testing import CreateUser, Mails
 from gatehouse.throttling.throttle import FORGOT, ONE_TIME, Limit
-
-PASSWORD = "correct horse battery staple"
-NEXT = "seven quiet herons at dawn"
-BOB = "bob@example.com"
 
 Json = dict[str, Any]
 
@@ -30,16 +37,6 @@ Json = dict[str, Any]
 @pytest.fixture
 def bob(create_user: CreateUser) -> User:
     return create_user(BOB, PASSWORD)
-
-
-def log_in(client: TestClient, email: str = BOB, password: str = PASSWORD) -> Any:
-    form = {"grant_type": "password", "username": email, "password": password}
-    return client.post("/auth/token", data=form)
-
-
-def bearer(answer: Any) -> dict[str, str]:
-    assert answer.status_code == 200, answer.text
-    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
 def opens(client: TestClient, headers: dict[str, str]) -> bool:
@@ -55,22 +52,6 @@ def reset(client: TestClient, token: str, password: str = NEXT) -> int:
     return client.post("/auth/reset-password", json=sent).status_code
 
 
-def confirm(client: TestClient, token: str) -> int:
-    return client.post("/auth/verify-email", json={"token": token}).status_code
-
-
-def token_in(mail: Any) -> str:
-    found = re.search(rf"#token=({PREFIX}[\w-]+)", mail.get_body(("plain",)).get_content())
-    assert found
-    return found[1]
-
-
-def events(core: Gatehouse) -> list[str]:
-    with core.database.read() as session:
-        rows = session.exec(select(AuditEvent).order_by(AuditEvent.time))  # type: ignore[arg-type]
-        return [row.event for row in rows]
-
-
 # --- a forgotten password
 
 
@@ -79,7 +60,7 @@ def test_a_reset_sets_the_password_ends_every_session_and_opens_none(
     client: TestClient, core: Gatehouse, bob: User, create_user: CreateUser, mails: Mails
 ) -> None:
     other = create_user("eve@example.com", PASSWORD)
-    before, others = bearer(log_in(client)), log_in(client, other.email)
+    before, others = logged_in(client), log_in(client, other.email)
     assert forgot(client) == 202
     assert opens(client, before)  # nothing happens before the token is used
     (mail,) = mails()
@@ -93,7 +74,7 @@ def test_a_reset_sets_the_password_ends_every_session_and_opens_none(
     (notice,) = mails()
     assert notice["To"] == BOB
     assert "#token=" not in notice.as_string()
-    assert events(core) == [
+    assert event_names(core) == [
         *("login", "login", "password_reset_requested", "password_reset"),
         *("login_failed", "login", "refresh"),
     ]
@@ -177,7 +158,7 @@ def test_of_many_who_use_a_reset_link_at_once_one_succeeds(
     with ThreadPoolExecutor(25) as pool:
         answers = list(pool.map(lambda _: reset(client, token), range(50)))
     assert sorted(answers) == [204] + [400] * 49
-    assert events(core).count("password_reset") == 1
+    assert event_names(core).count("password_reset") == 1
 
 
 @pytest.mark.asvs("6.2.4", "6.2.11")
@@ -221,7 +202,7 @@ def test_a_look_alike_address_is_another_one(client: TestClient, bob: User, mail
 
 @pytest.mark.asvs("6.4.1", "6.6.2", "9.2.2")
 def test_a_token_opens_no_door_but_its_own(client: TestClient, bob: User, mails: Mails) -> None:
-    me = bearer(log_in(client))
+    me = logged_in(client)
     change = {"new_email": "new@example.com", "current_password": PASSWORD}
     client.post("/auth/change-email", json=change, headers=me)
     forgot(client)
@@ -255,7 +236,7 @@ def test_a_new_password_ends_every_other_session_and_every_link(
 ) -> None:
     forgot(client)
     link = token_in(mails()[0])
-    mine, other = bearer(log_in(client)), bearer(log_in(client))
+    mine, other = logged_in(client), logged_in(client)
     assert change_password(client, mine).status_code == 204
     assert opens(client, mine)
     assert not opens(client, other)
@@ -263,7 +244,7 @@ def test_a_new_password_ends_every_other_session_and_every_link(
     assert log_in(client).status_code == 400
     assert log_in(client, password=NEXT).status_code == 200
     assert [mail["To"] for mail in mails()] == [BOB]
-    assert "password_changed" in events(core)
+    assert "password_changed" in event_names(core)
 
 
 @pytest.mark.asvs("6.2.3", "7.5.1")
@@ -280,7 +261,7 @@ def test_a_new_password_ends_every_other_session_and_every_link(
 def test_a_change_that_is_refused_changes_nothing(
     client: TestClient, bob: User, mails: Mails, current: str, new: str, status: int
 ) -> None:
-    mine, other = bearer(log_in(client)), bearer(log_in(client))
+    mine, other = logged_in(client), logged_in(client)
     answer = change_password(client, mine, current, new)
     assert answer.status_code == status
     assert "wrong words" not in answer.text
@@ -293,7 +274,7 @@ def test_a_change_that_is_refused_changes_nothing(
 def test_the_current_password_cannot_be_guessed_with_a_stolen_token(
     client: TestClient, bob: User
 ) -> None:
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     answers = [
         change_password(client, mine, f"wrong words in a row {number}").status_code
         for number in range(15)
@@ -313,11 +294,11 @@ def change_email(client: TestClient, headers: dict[str, str], **more: str) -> An
 def test_an_address_changes_when_the_new_one_is_proved_and_the_old_one_is_told(
     client: TestClient, core: Gatehouse, bob: User, mails: Mails
 ) -> None:
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     assert change_email(client, mine).status_code == 202
     sent = {mail["To"]: mail for mail in mails()}
     assert set(sent) == {BOB, "new@example.com"}
-    assert "email_change_requested" in events(core)
+    assert "email_change_requested" in event_names(core)
     assert "#token=" not in sent[BOB].as_string()
     assert client.get("/users/me", headers=mine).json()["email"] == BOB
     assert confirm(client, token_in(sent["new@example.com"])) == 204
@@ -326,13 +307,13 @@ def test_an_address_changes_when_the_new_one_is_proved_and_the_old_one_is_told(
     assert [mail["To"] for mail in mails()] == [BOB]
     assert log_in(client).status_code == 400
     assert log_in(client, "new@example.com").status_code == 200
-    assert "email_changed" in events(core)
+    assert "email_changed" in event_names(core)
 
 
 def test_an_address_is_mailed_five_changes_an_hour_and_the_answer_stays(
     client: TestClient, bob: User, mails: Mails
 ) -> None:
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     sent = []
     for _ in range(7):
         assert change_email(client, mine).status_code == 202
@@ -344,7 +325,7 @@ def test_an_address_is_mailed_five_changes_an_hour_and_the_answer_stays(
 def test_a_change_of_address_needs_the_password(
     client: TestClient, bob: User, mails: Mails
 ) -> None:
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     assert change_email(client, mine, current_password="nine wrong words").status_code == 400
     assert mails() == []
 
@@ -353,7 +334,7 @@ def test_an_address_that_is_taken_is_not_told_to_the_one_who_asks(
     client: TestClient, core: Gatehouse, bob: User, create_user: CreateUser, mails: Mails
 ) -> None:
     create_user("new@example.com", NEXT)
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     taken = change_email(client, mine, new_email="NEW@example.com")
     sent = mails()  # before the next: a later change drops what is left of an earlier one
     assert sorted(mail["To"] for mail in sent) == [BOB, "new@example.com"]
@@ -368,7 +349,7 @@ def test_who_asks_for_the_same_address_later_takes_no_ones_place(
 ) -> None:
     create_user("eve@example.com", PASSWORD)
     for email in (BOB, "eve@example.com"):
-        assert change_email(client, bearer(log_in(client, email))).status_code == 202
+        assert change_email(client, logged_in(client, email)).status_code == 202
     assert [mail["To"] for mail in mails() if "#token=" in mail.as_string()] == [
         "new@example.com",
         "new@example.com",
@@ -378,7 +359,7 @@ def test_who_asks_for_the_same_address_later_takes_no_ones_place(
 def test_an_address_that_was_taken_meanwhile_is_refused_and_nothing_is_lost(
     client: TestClient, bob: User, create_user: CreateUser, mails: Mails
 ) -> None:
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     change_email(client, mine)
     token = next(token_in(mail) for mail in mails() if mail["To"] == "new@example.com")
     create_user("new@example.com", NEXT)
@@ -390,7 +371,7 @@ def test_an_address_that_was_taken_meanwhile_is_refused_and_nothing_is_lost(
 def test_the_link_of_an_earlier_change_is_good_no_more(
     client: TestClient, bob: User, mails: Mails
 ) -> None:
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     change_email(client, mine)
     old = next(token_in(mail) for mail in mails() if "#token=" in mail.as_string())
     change_email(client, mine, new_email="newer@example.com")
@@ -406,7 +387,7 @@ def test_the_link_of_an_earlier_change_does_not_tell_whether_a_later_address_is_
     client: TestClient, bob: User, create_user: CreateUser, mails: Mails, later: str
 ) -> None:
     create_user("taken@example.com", NEXT)
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     change_email(client, mine)
     earlier = next(token_in(mail) for mail in mails() if mail["To"] == "new@example.com")
     assert change_email(client, mine, new_email=later).status_code == 202
@@ -417,7 +398,7 @@ def test_the_link_of_an_earlier_change_does_not_tell_whether_a_later_address_is_
 def test_the_link_of_a_change_of_address_asks_for_no_password(
     client: TestClient, bob: User, mails: Mails
 ) -> None:
-    change_email(client, bearer(log_in(client)))
+    change_email(client, logged_in(client))
     token = next(token_in(mail) for mail in mails() if "#token=" in mail.as_string())
     sent = {"token": token, "password": "nine wrong words"}
     assert client.post("/auth/verify-email", json=sent).status_code == 204
@@ -426,7 +407,7 @@ def test_the_link_of_a_change_of_address_asks_for_no_password(
 def test_no_account_moves_to_an_address_with_a_character_that_cannot_be_seen(
     client: TestClient, bob: User, mails: Mails
 ) -> None:
-    answer = change_email(client, bearer(log_in(client)), new_email="bo\ufe0fb@example.com")
+    answer = change_email(client, logged_in(client), new_email="bo\ufe0fb@example.com")
     assert answer.status_code == 422
     assert mails() == []
 
@@ -444,7 +425,7 @@ def test_a_deleted_account_leaves_nothing_but_its_events(
     client: TestClient, core: Gatehouse, bob: User, mails: Mails
 ) -> None:
     answer = log_in(client)
-    mine, refresh = bearer(answer), answer.json()["refresh_token"]
+    mine, refresh = bearer(tokens_of(answer)), answer.json()["refresh_token"]
     forgot(client)
     link = token_in(mails()[0])
     forgot(client)  # an errand that is still to be done
@@ -458,11 +439,11 @@ def test_a_deleted_account_leaves_nothing_but_its_events(
     with core.database.read() as session:
         for table in (User, LoginSession, OneTimeToken, Errand):
             assert session.exec(select(table)).all() == [], table
-    assert "account_deleted" in events(core)
+    assert "account_deleted" in event_names(core)
 
 
 def test_an_account_is_not_deleted_without_its_password(client: TestClient, bob: User) -> None:
-    mine = bearer(log_in(client))
+    mine = logged_in(client)
     assert delete(client, mine, "nine wrong words in a row") == 400
     assert client.request("DELETE", "/users/me", headers=mine).status_code == 422
     assert opens(client, mine)
@@ -472,7 +453,7 @@ def test_the_last_administrator_cannot_delete_the_account(
     client: TestClient, create_user: CreateUser
 ) -> None:
     create_user("admin@example.com", PASSWORD, "admin")
-    mine = bearer(log_in(client, "admin@example.com"))
+    mine = logged_in(client, "admin@example.com")
     assert delete(client, mine) == 409
     assert opens(client, mine)
     create_user("other@example.com", NEXT, "admin")

@@ -13,6 +13,7 @@ import pytest
 import time_machine
 from sqlmodel import select
 from starlette.testclient import TestClient
+from steps import PASSWORD, Tokens, bearer, log_in, tokens_of
 
 from gatehouse import utc_now
 from gatehouse.accounts.cleaning import clean
@@ -21,23 +22,12 @@ from gatehouse.state import Gatehouse
 from gatehouse.store.tables import AuditEvent, EndedSession, LoginSession, RefreshToken, User
 from gatehouse.testing import CreateUser, Factory
 
-PASSWORD = "correct horse battery staple"
-Tokens = dict[str, Any]
-
 
 @pytest.fixture
 def tokens(client: TestClient, create_user: CreateUser) -> Tokens:
     """The answer to a login."""
     create_user("bob@example.com", PASSWORD)
-    return log_in(client)
-
-
-def log_in(client: TestClient, **more: str) -> Tokens:
-    form = {"grant_type": "password", "username": "bob@example.com", "password": PASSWORD}
-    answer = client.post("/auth/token", data={**form, **more})
-    assert answer.status_code == 200, answer.text
-    found: Tokens = answer.json()
-    return found
+    return tokens_of(log_in(client))
 
 
 def refresh(client: TestClient, token: str, **more: str) -> Any:
@@ -56,8 +46,7 @@ def session_of(tokens: Tokens) -> UUID:
 
 
 def opens(client: TestClient, tokens: Tokens, path: str = "/auth/sessions") -> bool:
-    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
-    return client.get(path, headers=bearer).status_code == 200
+    return client.get(path, headers=bearer(tokens)).status_code == 200
 
 
 @pytest.mark.asvs("7.2.2")
@@ -295,7 +284,7 @@ def test_a_refresh_never_widens_and_a_refused_one_uses_nothing_up(
     granted = sorted(core.roles["user"])
     if len(granted) < 2:
         pytest.skip("the role user has fewer than two scopes")
-    tokens = log_in(client, scope=granted[0])
+    tokens = tokens_of(log_in(client, scope=granted[0]))
     for wider in (granted[1], " ".join(granted), *(core.scopes.keys() - core.roles["user"])):
         answer = refresh(client, tokens["refresh_token"], scope=wider)
         if granted[0] in wider.split():  # granted as far as it goes, as at a login
@@ -313,7 +302,7 @@ def test_a_role_that_lost_a_scope_loses_it_at_the_next_refresh(
     client: TestClient, core: Gatehouse, create_user: CreateUser
 ) -> None:
     create_user("bob@example.com", PASSWORD, role="admin")
-    tokens = log_in(client)
+    tokens = tokens_of(log_in(client))
     with core.database.write() as session:
         session.exec(select(User)).one().role = "user"
     after = refresh(client, tokens["refresh_token"]).json()

@@ -12,42 +12,20 @@ import time_machine
 from sqlalchemy import event
 from sqlmodel import select
 from starlette.testclient import TestClient
+from steps import PASSWORD, bearer, confirm, log_in, logged_in, text_of, token_in, tokens_of
 
 from gatehouse import User, utc_now
-from gatehouse.accounts.one_time import PREFIX
 from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.state import Gatehouse
 from gatehouse.store.tables import AuditEvent, Errand, PendingRegistration
 from gatehouse.testing import CreateUser, Mails
 
-PASSWORD = "correct horse battery staple"
 OTHER = "seven quiet herons at dawn"
 NEW = "carol@example.com"
 
 
 def register(client: TestClient, email: str = NEW, password: str = PASSWORD, **more: Any) -> Any:
     return client.post("/auth/register", json={"email": email, "password": password, **more})
-
-
-def log_in(client: TestClient, email: str = NEW, password: str = PASSWORD) -> Any:
-    form = {"grant_type": "password", "username": email, "password": password}
-    return client.post("/auth/token", data=form)
-
-
-def text_of(mail: Any) -> str:
-    return str(mail.get_body(("plain",)).get_content())
-
-
-def token_in(mail: Any) -> str:
-    """The token of the link in a mail's text."""
-    text = text_of(mail)
-    found = re.search(rf"#token=({PREFIX}[\w-]+)", text)
-    assert found, text
-    return found[1]
-
-
-def confirm(client: TestClient, token: str) -> int:
-    return client.post("/auth/verify-email", json={"token": token}).status_code
 
 
 def users(core: Gatehouse) -> list[User]:
@@ -59,12 +37,11 @@ def test_a_new_account_logs_in_once_its_address_is_proved(client: TestClient, ma
     assert register(client).status_code == 202
     (mail,) = mails()
     assert mail["To"] == NEW
-    assert log_in(client).json()["error"] == "invalid_grant"
+    assert log_in(client, NEW).json()["error"] == "invalid_grant"
     assert confirm(client, token_in(mail)) == 204
-    tokens = log_in(client)
+    tokens = log_in(client, NEW)
     assert tokens.status_code == 200
-    bearer = {"Authorization": f"Bearer {tokens.json()['access_token']}"}
-    me = client.get("/users/me", headers=bearer).json()
+    me = client.get("/users/me", headers=bearer(tokens_of(tokens))).json()
     assert (me["email"], me["email_verified"], me["role"]) == (NEW, True, "user")
 
 
@@ -114,8 +91,8 @@ def test_an_address_that_is_taken_gets_the_same_answer_and_another_mail(
     assert "#token=" in first.as_string()
     assert second["To"] == NEW
     assert "#token=" not in second.as_string()
-    assert log_in(client, password=OTHER).status_code == 200
-    assert log_in(client, password=PASSWORD).status_code == 400
+    assert log_in(client, NEW, password=OTHER).status_code == 200
+    assert log_in(client, NEW, password=PASSWORD).status_code == 400
 
 
 def test_who_registers_first_with_a_strangers_address_gets_nothing_by_it(
@@ -127,8 +104,8 @@ def test_who_registers_first_with_a_strangers_address_gets_nothing_by_it(
     (mine,) = mails()
     assert confirm(client, token_in(mine)) == 204
     assert confirm(client, token_in(theirs)) == 400
-    assert log_in(client, password=OTHER).status_code == 400
-    assert log_in(client, password=PASSWORD).status_code == 200
+    assert log_in(client, NEW, password=OTHER).status_code == 400
+    assert log_in(client, NEW, password=PASSWORD).status_code == 200
 
 
 def test_many_registrations_at_once_make_one_account(
@@ -155,8 +132,8 @@ def test_a_link_confirms_the_registration_that_it_was_mailed_for(
     register(client, password=PASSWORD)
     tokens = [token_in(mail) for mail in mails()]
     assert confirm(client, tokens[0 if first else 1]) == 204
-    assert log_in(client, password=OTHER if first else PASSWORD).status_code == 200
-    assert log_in(client, password=PASSWORD if first else OTHER).status_code == 400
+    assert log_in(client, NEW, password=OTHER if first else PASSWORD).status_code == 200
+    assert log_in(client, NEW, password=PASSWORD if first else OTHER).status_code == 400
     assert confirm(client, tokens[1 if first else 0]) == 400
 
 
@@ -262,7 +239,7 @@ def test_of_several_registrations_the_newest_is_mailed_again(
     (again,) = mails()
     assert "&purpose=registration" in text_of(again)
     assert confirm(client, token_in(again)) == 204
-    assert log_in(client, password=OTHER).status_code == 200
+    assert log_in(client, NEW, password=OTHER).status_code == 200
     with core.database.read() as session:  # the others are of no more use
         assert session.exec(select(PendingRegistration)).all() == []
 
@@ -451,10 +428,10 @@ def test_a_deleted_address_registered_anew_is_another_account(
         register(client)
         confirm(client, token_in(mails()[0]))
         ids.add(users(core)[0].id)
-        bearer = {"Authorization": f"Bearer {log_in(client).json()['access_token']}"}
+        mine = logged_in(client, NEW)
         gone = client.request(
-            "DELETE", "/users/me", json={"current_password": PASSWORD}, headers=bearer
+            "DELETE", "/users/me", json={"current_password": PASSWORD}, headers=mine
         )
         assert gone.status_code == 204
-        assert client.get("/users/me", headers=bearer).status_code == 401
+        assert client.get("/users/me", headers=mine).status_code == 401
     assert len(ids) == 2

@@ -294,6 +294,17 @@ def test_many_who_ask_at_once_cost_one_reading(
     assert len(queries) == 1
 
 
+def test_a_list_that_was_forgotten_is_read_at_the_next_call(core: Gatehouse) -> None:
+    revocation, session_id = make(core), uuid4()
+    assert ask(revocation) == [False]
+    end(core, session_id)
+    assert revocation.is_fresh()
+    revocation.forget()
+    assert not revocation.is_fresh()
+    assert ask(revocation) == [False]
+    assert revocation.ends(token(session_id=session_id))
+
+
 def down() -> None:
     raise OperationalError("", {}, Exception())
 
@@ -365,8 +376,7 @@ def test_a_list_that_was_never_read_lets_nobody_in(
 ) -> None:
     me = sign_in()
     monkeypatch.setattr(core.revocation, "_query", down)
-    monkeypatch.setattr(core.revocation, "_read_at", float("-inf"))
-    monkeypatch.setattr(core.revocation, "_tried_at", float("-inf"))
+    core.revocation.forget()
     answer = me.get("/auth/sessions")
     assert answer.status_code == 503
     assert answer.headers["retry-after"].isdigit()

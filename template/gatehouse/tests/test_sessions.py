@@ -1,13 +1,13 @@
 """Log-out, the list of sessions, and how soon an ended one is over."""
 
 import time
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import time_machine
 from sqlmodel import col, select
 from starlette.testclient import TestClient
+from steps import PASSWORD, bearer, log_in, tokens_of
 
 from gatehouse import utc_now
 from gatehouse.accounts import logins as login_verbs
@@ -19,18 +19,6 @@ from gatehouse.store.tables import AuditEvent, LoginSession, User
 from gatehouse.testing import CreateUser, SignIn
 from gatehouse.throttling.origin import COMMAND
 
-PASSWORD = "correct horse battery staple"
-
-
-def log_in(client: TestClient, email: str = "bob@example.com") -> dict[str, Any]:
-    form = {"grant_type": "password", "username": email, "password": PASSWORD}
-    found: dict[str, Any] = client.post("/auth/token", data=form).json()
-    return found
-
-
-def bearer(tokens: dict[str, Any]) -> dict[str, str]:
-    return {"Authorization": f"Bearer {tokens['access_token']}"}
-
 
 @pytest.mark.asvs("7.4.1", "10.4.9")
 @pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
@@ -39,7 +27,7 @@ def test_a_log_out_ends_both_tokens_at_once(
     client: TestClient, core: Gatehouse, create_user: CreateUser, kind: str, hint: str
 ) -> None:
     create_user("bob@example.com", PASSWORD)
-    tokens = log_in(client)
+    tokens = tokens_of(log_in(client))
     assert client.get("/auth/sessions", headers=bearer(tokens)).status_code == 200
     form = {"token": tokens[kind], "token_type_hint": hint}
     for _ in range(2):
@@ -60,7 +48,7 @@ def test_an_unknown_token_is_no_error_and_harms_nobody(
     client: TestClient, create_user: CreateUser
 ) -> None:
     create_user("bob@example.com", PASSWORD)
-    tokens = log_in(client)
+    tokens = tokens_of(log_in(client))
     for text in ("x", "a.b.c", tokens["access_token"] + "x", tokens["refresh_token"][:-1], "\0"):
         assert client.post("/auth/revoke", data={"token": text}).status_code == 200
     assert client.get("/auth/sessions", headers=bearer(tokens)).status_code == 200
@@ -76,7 +64,7 @@ def test_the_list_shows_the_own_sessions_alone(client: TestClient, create_user: 
     create_user("bob@example.com", PASSWORD)
     create_user("eve@example.com", PASSWORD)
     client.headers["User-Agent"] = "agent one"
-    first, second = log_in(client), log_in(client)
+    first, second = tokens_of(log_in(client)), tokens_of(log_in(client))
     log_in(client, "eve@example.com")
     rows = client.get("/auth/sessions", headers=bearer(second)).json()
     assert len(rows) == 2
@@ -98,7 +86,7 @@ def test_a_session_that_is_over_is_none_though_its_row_is_still_there(
 ) -> None:
     """The rows go a moment later than what ends them, or with a cleanup."""
     create_user("bob@example.com", PASSWORD)
-    tokens, moved = log_in(client), utc_now()
+    tokens, moved = tokens_of(log_in(client)), utc_now()
     with core.database.write() as session:
         user, login = (
             find_user(session, "bob@example.com"),
@@ -139,8 +127,8 @@ def test_all_others_can_be_ended_at_once(
     client: TestClient, create_user: CreateUser, sign_in: SignIn
 ) -> None:
     create_user("bob@example.com", PASSWORD)
-    others = [log_in(client) for _ in range(3)]
-    current, stranger = log_in(client), sign_in()
+    others = [tokens_of(log_in(client)) for _ in range(3)]
+    current, stranger = tokens_of(log_in(client)), sign_in()
     assert client.delete("/auth/sessions", headers=bearer(current)).status_code == 204
     for tokens in others:
         assert client.get("/auth/sessions", headers=bearer(tokens)).status_code == 401
@@ -158,8 +146,8 @@ def test_beyond_the_most_the_session_unused_longest_ends(
     monkeypatch.setattr(login_verbs, "MOST_SESSIONS", 3)
     create_user("bob@example.com", PASSWORD)
     create_user("eve@example.com", PASSWORD)
-    foreign = [log_in(client, "eve@example.com") for _ in range(3)]
-    logins = [log_in(client) for _ in range(5)]
+    foreign = [tokens_of(log_in(client, "eve@example.com")) for _ in range(3)]
+    logins = [tokens_of(log_in(client)) for _ in range(5)]
     assert {
         client.get("/auth/sessions", headers=bearer(tokens)).status_code for tokens in foreign
     } == {200}
@@ -201,7 +189,7 @@ def test_a_user_who_is_deleted_elsewhere_is_out_too(
         user = session.exec(select(User).where(User.email == "bob@example.com")).one()
         sessions.end_sessions(session, col(LoginSession.user_id) == user.id)
         session.delete(user)
-    core.revocation._read_at = core.revocation._tried_at = float("-inf")
+    core.revocation.forget()
     assert me.get("/auth/sessions").status_code == 401
 
 
@@ -228,8 +216,8 @@ def test_each_end_of_a_session_is_an_event_of_who_ended_it(
     client: TestClient, core: Gatehouse, create_user: CreateUser
 ) -> None:
     user = create_user("bob@example.com", PASSWORD)
-    log_in(client), log_in(client)
-    third = log_in(client)
+    log_in(client), tokens_of(log_in(client))
+    third = tokens_of(log_in(client))
     rows = client.get("/auth/sessions", headers=bearer(third)).json()
     other = next(row["id"] for row in rows if not row["current"])
     client.delete(f"/auth/sessions/{other}", headers=bearer(third))

@@ -13,6 +13,7 @@ import time_machine
 from fastapi import FastAPI
 from sqlmodel import select
 from starlette.testclient import TestClient
+from steps import BOB, PASSWORD, WRONG, log_in
 
 from gatehouse import User, utc_now
 from gatehouse.accounts.one_time import issue
@@ -22,9 +23,6 @@ from gatehouse.state import Gatehouse
 from gatehouse.store.tables import AuditEvent
 from gatehouse.testing import CreateUser, Mails
 from gatehouse.throttling.throttle import FORGOT, ONE_TIME, REFRESH, REGISTER, RESEND, Limit
-
-BOB, PASSWORD = "bob@example.com", "correct horse battery staple"
-WRONG = "nine wrong words in a row"
 
 From = Callable[[str], TestClient]
 
@@ -46,13 +44,8 @@ def bob(create_user: CreateUser) -> User:
     return create_user(BOB, PASSWORD)
 
 
-def log_in(client: TestClient, password: str = PASSWORD, email: str = BOB, **headers: str) -> Any:
-    form = {"grant_type": "password", "username": email, "password": password}
-    return client.post("/auth/token", data=form, headers=headers)
-
-
 def fail(client: TestClient, times: int, email: str = BOB) -> Counter[int]:
-    return Counter(log_in(client, WRONG, email).status_code for _ in range(times))
+    return Counter(log_in(client, email, WRONG).status_code for _ in range(times))
 
 
 @pytest.mark.asvs("6.3.1")
@@ -71,7 +64,7 @@ def test_after_ten_failures_even_the_right_password_waits_and_is_not_looked_at(
     assert refused.status_code == 429
     assert refused.headers["content-type"] == "application/problem+json"
     assert 890 <= int(refused.headers["Retry-After"]) <= 900
-    assert refused.json() == log_in(thief, WRONG).json()
+    assert refused.json() == log_in(thief, password=WRONG).json()
     with time_machine.travel(utc_now() + timedelta(minutes=15, seconds=1), tick=False):
         assert log_in(thief).status_code == 200
 
@@ -85,7 +78,7 @@ def test_the_owner_logs_in_from_elsewhere_meanwhile(at: From, bob: User) -> None
 def test_an_account_that_is_not_there_is_throttled_alike(at: From, bob: User) -> None:
     known, nobody = at("203.0.113.1"), at("203.0.113.2")
     assert fail(known, 12) == fail(nobody, 12, "nobody@example.com") == {400: 10, 429: 2}
-    answers = [log_in(known, WRONG), log_in(nobody, WRONG, "nobody@example.com")]
+    answers = [log_in(known, password=WRONG), log_in(nobody, "nobody@example.com", WRONG)]
     assert answers[0].json() == answers[1].json()
 
 
@@ -93,14 +86,14 @@ def test_an_account_that_is_not_there_is_throttled_alike(at: From, bob: User) ->
 def test_other_spellings_are_the_same_account(at: From, bob: User, spelling: str) -> None:
     thief = at("203.0.113.1")
     fail(thief, 10)
-    assert log_in(thief, WRONG, spelling).status_code == 429
+    assert log_in(thief, spelling, WRONG).status_code == 429
 
 
 @pytest.mark.asvs("6.3.1")
 def test_an_address_may_fail_fifty_times_over_all_accounts(at: From, bob: User) -> None:
     thief = at("203.0.113.1")
     found = Counter(
-        log_in(thief, WRONG, f"user{number}@example.com").status_code for number in range(60)
+        log_in(thief, f"user{number}@example.com", WRONG).status_code for number in range(60)
     )
     assert found == {400: 50, 429: 10}
     assert log_in(thief).status_code == 429
@@ -139,7 +132,7 @@ def test_beyond_sixty_right_logins_in_a_minute_no_hash_is_computed(
 def test_guesses_at_the_same_moment_do_not_slip_through(at: From, bob: User) -> None:
     thief = at("203.0.113.1")
     with ThreadPoolExecutor(30) as pool:
-        found = Counter(pool.map(lambda _: log_in(thief, WRONG).status_code, range(60)))
+        found = Counter(pool.map(lambda _: log_in(thief, password=WRONG).status_code, range(60)))
     assert found == {400: 10, 429: 50}
 
 
@@ -163,7 +156,7 @@ def test_a_header_of_the_clients_changes_nothing(at: From, bob: User) -> None:
             "X-Real-IP": forged,
             "CF-Connecting-IP": forged,
         }
-        found[log_in(thief, WRONG, **headers).status_code] += 1
+        found[log_in(thief, password=WRONG, headers=headers).status_code] += 1
     assert found == {400: 10, 429: 5}
 
 
@@ -210,7 +203,7 @@ def test_after_a_hundred_failures_only_a_known_address_gets_in(
     assert log_in(at("203.0.113.1"), email=create_user(None, PASSWORD).email).status_code == 200
     stranger = log_in(at("203.0.113.1"))
     assert stranger.status_code == 400
-    assert stranger.json() == log_in(at("203.0.113.2"), WRONG, "nobody@example.com").json()
+    assert stranger.json() == log_in(at("203.0.113.2"), "nobody@example.com", WRONG).json()
     # The same network is enough: the last half of an IPv6 address changes by the day.
     assert log_in(at("2001:db8:1:2:aaaa::9")).status_code == 200
     assert log_in(at("203.0.113.1")).status_code == 200
@@ -224,7 +217,7 @@ def test_a_reset_lets_the_owner_in_from_anywhere_again(
         token = issue(session, "reset", find_user(session, BOB), BOB)
     new = {"token": token, "password": "seven quiet herons at dawn"}
     assert client.post("/auth/reset-password", json=new).status_code == 204
-    assert log_in(at("203.0.113.1"), new["password"]).status_code == 200
+    assert log_in(at("203.0.113.1"), password=new["password"]).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,9 @@ class Revocation:
         return time.monotonic() - self._read_at < self._interval
 
     def forget(self) -> None:
-        """Forget all that was read, which tests do between each other."""
+        """Forget all that was read, and read it anew at the next call, as tests want."""
         with self._changing:
+            self._read_at = self._tried_at = float("-inf")
             self._sessions.clear()
             self._accounts.clear()
             self._epoch, self._seen = 0, None

@@ -1,0 +1,100 @@
+"""What most tests do and look at: a login, the header that follows from it, mails, events."""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from sqlmodel import col, select
+from starlette.testclient import TestClient
+
+from gatehouse.accounts.one_time import PREFIX
+from gatehouse.state import Gatehouse
+from gatehouse.store.tables import AuditEvent
+
+BOB = "bob@example.com"
+PASSWORD = "correct horse battery staple"
+NEXT = "seven quiet herons at dawn"
+WRONG = "nine wrong words in a row"
+
+Tokens = dict[str, Any]  # the members of a login's or a refresh's answer
+Headers = dict[str, str]
+
+
+def log_in(
+    client: TestClient,
+    email: str = BOB,
+    password: str = PASSWORD,
+    *,
+    headers: Headers | None = None,
+    **form: str,
+) -> Any:
+    """The answer to a login, right or wrong. `form` is what else is sent, such as a scope."""
+    sent = {"grant_type": "password", "username": email, "password": password, **form}
+    return client.post("/auth/token", data=sent, headers=headers)
+
+
+def tokens_of(answer: Any) -> Tokens:
+    """The members of an answer that gave tokens."""
+    assert answer.status_code == 200, answer.text
+    found: Tokens = answer.json()
+    return found
+
+
+def with_token(token: str) -> Headers:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def bearer(tokens: Tokens) -> Headers:
+    """What a client sends that has these tokens."""
+    return with_token(tokens["access_token"])
+
+
+def logged_in(client: TestClient, email: str = BOB, password: str = PASSWORD) -> Headers:
+    """What a client sends after a login, which must be right."""
+    return bearer(tokens_of(log_in(client, email, password)))
+
+
+def confirm(client: TestClient, token: str) -> int:
+    """The status of a use of a link that proves an address."""
+    status: int = client.post("/auth/verify-email", json={"token": token}).status_code
+    return status
+
+
+def text_of(mail: Any) -> str:
+    return str(mail.get_body(("plain",)).get_content())
+
+
+def token_in(mail: Any) -> str:
+    """The token of the link in a mail's text."""
+    text = text_of(mail)
+    found = re.search(rf"#token=({PREFIX}[\w-]+)", text)
+    assert found, text
+    return found[1]
+
+
+def events(core: Gatehouse, *names: str) -> list[AuditEvent]:
+    """The audit events with these names, by default all, oldest first."""
+    query = select(AuditEvent).order_by(col(AuditEvent.time))
+    with core.database.read() as session:
+        return list(session.exec(query.where(col(AuditEvent.event).in_(names)) if names else query))
+
+
+def event_names(core: Gatehouse) -> list[str]:
+    return [row.event for row in events(core)]
+
+
+def comparable(answer: Any) -> tuple[int, Mapping[str, str], bytes]:
+    """All of an answer that must not differ from another one's."""
+    headers = {k: v for k, v in answer.headers.items() if k not in ("date", "x-request-id")}
+    return answer.status_code, headers, answer.content
+
+
+def b64(content: bytes | str) -> str:
+    """base64url without padding, as in a JWT."""
+    raw = content.encode() if isinstance(content, str) else content
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def unb64(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
