@@ -30,7 +30,7 @@ from gatehouse.accounts.stamps import raise_epoch
 from gatehouse.hashing import passwords
 from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.state import Gatehouse
-from gatehouse.store.tables import Errand, LoginSession, PendingRegistration
+from gatehouse.store.tables import AuditEvent, Errand, LoginSession, PendingRegistration
 from gatehouse.testing import CreateUser, Mails, SignIn
 from gatehouse.throttling.origin import COMMAND
 from gatehouse.throttling.throttle import LOGIN_PAIR
