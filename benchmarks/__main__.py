@@ -11,13 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import ended_sessions, logins, requests_per_second, starting
+from benchmarks import ended_sessions, logins, refreshing, requests_per_second, starting
 from benchmarks.plan import FULL, QUICK
 from benchmarks.report import as_markdown, as_text
 from benchmarks.servers import cores
 from benchmarks.service import Command, Service, make_service, plain_environment, run, take_snapshot
 
-ACCOUNTS = 2
 BEGAN = time.monotonic()
 VERSIONS = (
     "import importlib.metadata as m;"
@@ -38,10 +37,11 @@ def main() -> int:
         _say("rendering and installing a service")
         (folder / "template").mkdir()
         template = take_snapshot(folder / "template", plain_environment(folder))
-        service = make_service(folder, template, ACCOUNTS)
+        service = make_service(folder, template, logins.AT_ONCE)
         _say("measuring requests")
         rows = requests_per_second.measure(service, plan)
         rows += ended_sessions.measure(service, plan)
+        rows += refreshing.measure(service, plan)
         _say("measuring logins")
         rows += logins.measure(service, plan)
         _say("measuring starts and renders")

@@ -42,11 +42,15 @@ HOW = """
 ## What is compared
 
 - **Guarded route**: `Annotated[Caller, requires("notes:read")]`, the token in the cache, against
-  the same route in plain FastAPI. Same uvicorn settings (uvloop, httptools, one process), the same
-  JSON access log into a file, the same requests. CPU time is the server's own for each request: it
-  depends less on what else the machine does.
-- **Logins**: `POST /auth/token`, against Argon2 checks in a plain loop: same parameters, same
-  number of threads at the same priority, same malloc settings.
+  the same route in plain FastAPI (`bare_app.py`): the same uvicorn on the same loop (uvloop,
+  httptools, one process), the same malloc, the same requests, and uvicorn's own access log into a
+  file, as `uvicorn main:app` writes it. Ours is its JSON log. CPU time is the server's own for each
+  request: it depends less on what else the machine does.
+- **/users/me**: a guard and its account from the database, against the same bare route.
+- **Refresh**: CPU time of the server for each of 100 refreshes of one session, one at a time.
+- **Logins**: `POST /auth/token` over 8 connections, each with an account of its own, against Argon2
+  checks in a plain loop: same parameters, same number of threads at the same priority, same malloc
+  settings.
 - **p99 during logins**: another route, asked {rate} times a second, while 64 logins start at once,
   against the same route in the seconds before. `/users/me` loads its user from the database.
 - **Memory**: the most that the process ever held, against idle. The limit is idle and 64 MiB for

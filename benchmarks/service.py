@@ -59,10 +59,12 @@ class Service:
             yield server
 
     @contextmanager
-    def serve_bare(self, *, like: Server | None = None) -> Iterator[Server]:
-        """The bare application; with `like`, under the same log and the same malloc."""
+    def serve_bare(
+        self, *, like: Server | None = None, access_log: bool = True
+    ) -> Iterator[Server]:
+        """The bare application; with `like`, under the same malloc."""
         command: Command = [self.python, "-P", HERE / "bare_app.py"]
-        command += ["--same-log"] if like else []
+        command += [] if access_log else ["--no-access-log"]
         environment = tuned(self.environment, like) if like else self.environment
         log = self.folder.parent / "bare.log"
         with running(command, self.folder, environment, log) as server:

@@ -14,6 +14,11 @@ Account = tuple[str, str]
 
 def log_in(port: int, account: Account) -> str:
     """The access token of one login, on a connection of its own."""
+    return get_tokens(port, account)["access_token"]
+
+
+def get_tokens(port: int, account: Account) -> dict[str, str]:
+    """The answer to one login."""
     connection = HTTPConnection(HOST, port, timeout=WAIT)
     form = {"grant_type": "password", "username": account[0], "password": account[1]}
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -25,7 +30,8 @@ def log_in(port: int, account: Account) -> str:
         connection.close()
     if answer.status != 200:
         raise AnswerError(answer.status, body[:200])
-    return str(json.loads(body)["access_token"])
+    tokens: dict[str, str] = json.loads(body)
+    return tokens
 
 
 def log_in_many(port: int, accounts: list[Account], logins: int, at_once: int) -> float:
