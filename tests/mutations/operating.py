@@ -434,13 +434,13 @@ MUTATIONS = {
         "gatehouse/tests/test_commands.py token",
     ),
     "password in a reason of the database": Mutation(
-        f"{CORE}/cli/failures.py",
+        f"{CORE}/store/failures.py",
         '    if parts.password and str(parts.password) in line:\n        return ""\n',
         "",
         "gatehouse/tests/test_commands.py server or away",
     ),
     "parts of the URL in a reason": Mutation(
-        f"{CORE}/cli/failures.py",
+        f"{CORE}/store/failures.py",
         (
             '"" if any(re.search(rf"(?<!\\w){re.escape(text)}(?!\\w)", line) for text in '
             "words) else line"
@@ -449,7 +449,7 @@ MUTATIONS = {
         "gatehouse/tests/test_commands.py server or away",
     ),
     "names in a reason": Mutation(
-        f"{CORE}/cli/failures.py",
+        f"{CORE}/store/failures.py",
         "        line = line.replace(f'\"{name}\"', '\"…\"')\n",
         "        pass\n",
         "gatehouse/tests/test_commands.py server or away",

@@ -550,7 +550,8 @@ MUTATIONS = {
     ),
     "row of an event": Mutation(
         f"{CORE}/accounts/audit.py",
-        "    session.add(row)\n",
+        "    session.add(AuditEvent(event=event, user_id=user_id, session_id=session_id, "
+        "**asdict(origin)))\n",
         "",
         f"{SESSIONS} tokens",
     ),

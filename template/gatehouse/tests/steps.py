@@ -1,14 +1,16 @@
 """What most tests do and look at: a login, the header that follows from it, mails, events."""
 
+import asyncio
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from gatehouse.accounts.one_time import PREFIX
+from gatehouse.hashing.passwords import Passwords, Verified
 from gatehouse.state import Gatehouse
 from gatehouse.store.tables import AuditEvent
 
@@ -98,3 +100,14 @@ def b64(content: bytes | str) -> str:
 
 def unb64(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def verified_by(
+    pool: Passwords, password: str, known: str | None, before: Callable[[], None] | None = None
+) -> Verified | None:
+    """What `Passwords.verify` answers, where no event loop runs."""
+
+    async def ask() -> Verified | None:
+        return await pool.verify(password, known, before)
+
+    return asyncio.run(ask())

@@ -200,6 +200,7 @@ def test_a_token_whose_end_is_not_heard_of_yet_ends_no_session(
 ) -> None:
     create_user(BOB, PASSWORD)
     thief = logged_in(client)
+    assert len(client.get("/auth/sessions", headers=thief).json()) == 1  # the list is read
     with monkeypatch.context() as patch:
         patch.setattr(core.database, "committed", lambda _: None)  # another process does it
         with locked(core) as (session, user):

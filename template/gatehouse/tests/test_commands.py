@@ -22,11 +22,12 @@ from sqlmodel import col, select
 from gatehouse import utc_now
 from gatehouse.accounts.one_time import issue
 from gatehouse.accounts.users import lock_user
-from gatehouse.cli import commands, failures, serving
+from gatehouse.cli import commands, serving
 from gatehouse.hashing import passwords
 from gatehouse.refusal import StartRefused
 from gatehouse.signing.keys import read_keys
 from gatehouse.state import Gatehouse
+from gatehouse.store.failures import in_words
 from gatehouse.store.tables import AuditEvent, LoginSession, OneTimeToken, User
 from gatehouse.testing import CreateUser, SignIn
 
@@ -242,7 +243,7 @@ def test_what_a_server_said_is_told_when_it_holds_nothing_of_the_url(
     url: str, said: str, told: str
 ) -> None:
     error = OperationalError(None, None, Exception(said))
-    line = failures.in_words(error, url, "sample")
+    line = in_words(error, url, "sample")
     assert (told in line) if told else ("Reason" not in line)
     for part in ("s3cret", "secret", "192.0.2.1", "bob", "example", "ss'"):
         assert part not in line

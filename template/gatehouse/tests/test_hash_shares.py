@@ -8,6 +8,7 @@ import argon2
 import bcrypt
 import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
+from steps import verified_by
 
 from gatehouse.hashing import passwords
 from gatehouse.hashing.passwords import HashQueueFull, Passwords
@@ -133,7 +134,7 @@ def test_an_odd_password_is_counted_and_costs_a_hash_in_the_hash_thread(
     def before() -> None:
         seen.append(f"counted in {threading.current_thread().name}")
 
-    assert asyncio.run(pool.verify(odd, stored, before)) is None
+    assert verified_by(pool, odd, stored, before) is None
     assert seen == ["counted in password_0", "password_0"]
 
 
@@ -142,31 +143,31 @@ def test_what_is_raised_before_an_odd_password_is_raised_in_its_place(pool: Pass
         raise LookupError
 
     with pytest.raises(LookupError):
-        asyncio.run(pool.verify("x" * 257, None, before))
+        verified_by(pool, "x" * 257, None, before)
 
 
 def test_of_a_password_only_what_bcrypt_reads_is_compared(pool: Passwords) -> None:
     imported = bcrypt.hashpw(LONG.encode()[:72], bcrypt.gensalt(4)).decode()
-    verified = asyncio.run(pool.verify(LONG, imported))
+    verified = verified_by(pool, LONG, imported)
     assert verified is not None
-    assert asyncio.run(pool.verify("x" + LONG[1:], imported)) is None
-    assert asyncio.run(pool.verify(LONG[:71], imported)) is None
+    assert verified_by(pool, "x" + LONG[1:], imported) is None
+    assert verified_by(pool, LONG[:71], imported) is None
     # From here on the whole counts (ASVS 6.2.8).
     assert verified.new_hash is not None
     assert verified.new_hash.startswith("$argon2id$")
-    assert asyncio.run(pool.verify(LONG, verified.new_hash))
-    assert asyncio.run(pool.verify(LONG[:-1], verified.new_hash)) is None
-    assert asyncio.run(pool.verify(LONG[:72], verified.new_hash)) is None
+    assert verified_by(pool, LONG, verified.new_hash)
+    assert verified_by(pool, LONG[:-1], verified.new_hash) is None
+    assert verified_by(pool, LONG[:72], verified.new_hash) is None
 
 
 def test_bcrypt_reads_bytes_and_a_character_may_be_cut(pool: Passwords) -> None:
     password = "p" + "ü" * 60  # the 72nd byte is the first half of a character
     imported = bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(4)).decode()
-    assert asyncio.run(pool.verify(password, imported))
+    assert verified_by(pool, password, imported)
 
 
 @pytest.mark.parametrize("password", ["p" * 72 + "\0", "p" * 80 + "\0", "p" * 60 + "\0" + "p" * 40])
 def test_bcrypt_is_asked_for_no_password_with_a_nul(pool: Passwords, password: str) -> None:
     """Some libraries read up to the first NUL: what they made would fit too much."""
     imported = bcrypt.hashpw(b"p" * 72, bcrypt.gensalt(4)).decode()
-    assert asyncio.run(pool.verify(password, imported)) is None
+    assert verified_by(pool, password, imported) is None

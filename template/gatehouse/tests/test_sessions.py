@@ -87,6 +87,7 @@ def test_a_session_that_is_over_is_none_though_its_row_is_still_there(
     """The rows go a moment later than what ends them, or with a cleanup."""
     create_user("bob@example.com", PASSWORD)
     tokens, moved = tokens_of(log_in(client)), utc_now()
+    assert len(client.get("/auth/sessions", headers=bearer(tokens)).json()) == 1  # the list is read
     with core.database.write() as session:
         user, login = (
             find_user(session, "bob@example.com"),

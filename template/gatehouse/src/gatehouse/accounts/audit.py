@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert
 from sqlmodel import Session
 
+from gatehouse.store.database import Database
 from gatehouse.store.tables import AuditEvent
 from gatehouse.throttling.origin import Origin
 
@@ -57,8 +58,13 @@ def record(
 
     `user_id` and `session_id` are whom it befell, the origin's actor who did it.
     """
-    row = AuditEvent(event=event, user_id=user_id, session_id=session_id, **asdict(origin))
-    session.add(row)
+    _write_line(event, origin, user_id, session_id)
+    session.add(AuditEvent(event=event, user_id=user_id, session_id=session_id, **asdict(origin)))
+
+
+def _write_line(
+    event: Event, origin: Origin, user_id: UUID | None = None, session_id: UUID | None = None
+) -> None:
     fields = {
         "event": event,
         "user_id": str(user_id) if user_id else None,
@@ -84,6 +90,12 @@ def log_many(event: Event, origin: Origin, count: int) -> None:
     log.info("%s", event, extra={"fields": fields})
 
 
-def note_rotation(session: Session, origin: Origin) -> None:
-    """That the key ring has changed: the one thing of which no account's verb knows."""
-    record(session, "keys_rotated", origin)
+def note_rotation(database: Database, origin: Origin) -> None:
+    """That the key ring has changed: the one thing of which no account's verb knows.
+
+    The line is written in any case: a rotation may be an emergency, and does not wait for the
+    database. Raises SQLAlchemy's errors where the row could not be.
+    """
+    _write_line("keys_rotated", origin)
+    with database.write() as session:
+        session.add(AuditEvent(event="keys_rotated", **asdict(origin)))

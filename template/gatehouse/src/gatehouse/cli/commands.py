@@ -59,12 +59,28 @@ def run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushed at exit again
         code = 1
     except Exception as error:
-        from gatehouse.cli.failures import explained  # imports the database
-
-        if said := explained(error, service):
+        if said := _explained(error, service):
             raise StartRefused(said) from None
         raise
     sys.exit(code)
+
+
+def _explained(error: Exception, service: Service) -> str:
+    """What to tell an operator of a failure at the database; "" of another one."""
+    from alembic.util import CommandError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from gatehouse.store.failures import in_words
+
+    if isinstance(error, CommandError):
+        return f"The migrations cannot be applied: {error}"
+    if not isinstance(error, SQLAlchemyError):
+        return ""
+    try:
+        url = service.settings().database_url
+    except StartRefused:
+        url = ""
+    return in_words(error, url, service.command)
 
 
 def _parser() -> argparse.ArgumentParser:

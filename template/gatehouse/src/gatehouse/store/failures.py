@@ -1,29 +1,9 @@
-"""What a command says when the database or a migration fails."""
+"""What a command says when the database fails: never an address, a password or a value."""
 
 import re
 
-from alembic.util import CommandError
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
-from gatehouse.cli.service import Service
-from gatehouse.refusal import StartRefused
-
-
-def explained(error: Exception, service: Service) -> str:
-    """What to tell an operator of this failure; "" of one that is none of these."""
-    if isinstance(error, SQLAlchemyError):
-        return in_words(error, _url(service), service.command)
-    if isinstance(error, CommandError):
-        return f"The migrations cannot be applied: {error}"
-    return ""
-
-
-def _url(service: Service) -> str:
-    try:
-        return service.settings().database_url
-    except StartRefused:
-        return ""
 
 
 def in_words(error: SQLAlchemyError, url: str, command: str) -> str:
