@@ -116,6 +116,8 @@ def judge_the_edited_lines(outcome: Outcome, before: Files, base: Files, after: 
         if content == base.get(path):
             continue
         wanted = Counter(content.splitlines()) - Counter(base.get(path, b"").splitlines())
+        if path == OWNED:  # whose paths `carry` brings up to date
+            wanted = Counter(MOVED.get(line.decode(), line.decode()).encode() for line in wanted)
         there = after.get(path, after.get(MOVED.get(path, path), b""))
         absent = wanted - Counter(there.splitlines())
         if absent:
