@@ -706,8 +706,8 @@ MUTATIONS = {
     ),
     "what an owner sets on the server's log": Mutation(
         f"{CORE}/web/logs.py",
-        "        if _SERVER.filter(record):\n            ACCESS.handle(record)\n",
-        "        ACCESS.handle(record)\n",
+        "        if _SERVER.filter(record):\n",
+        "        if True:\n",
         "gatehouse/tests/test_logs.py owner",
     ),
     "keys that retire": Mutation(
