@@ -77,6 +77,7 @@ def small(core: Gatehouse, monkeypatch: pytest.MonkeyPatch) -> Database:
     """A database with room for one session, and for nobody who waits."""
     monkeypatch.setattr(database, "SESSIONS", 1)
     monkeypatch.setattr(database, "SESSIONS_WAITING", 0)
+    monkeypatch.setattr(database, "POOL_WAIT", 60)
     return Database(core.settings.database_url)
 
 

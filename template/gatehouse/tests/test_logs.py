@@ -114,17 +114,18 @@ class Plain(logging.Handler):
         self.records.append(record)
 
 
-@pytest.mark.parametrize("with_a_handler", [False, True])
+@pytest.mark.parametrize("with_a_handler", ["", "root", "uvicorn.access", "gatehouse"])
 def test_the_line_of_an_answer_is_that_of_the_server(
-    client: TestClient, served_log: io.StringIO, with_a_handler: bool
+    client: TestClient, served_log: io.StringIO, with_a_handler: str
 ) -> None:
     """In name, words and arguments, whichever way it goes; of a 500 too, and never two."""
-    plain = Plain()
+    plain, logger = Plain(), logging.getLogger(with_a_handler.removeprefix("root"))
     if with_a_handler:
-        logging.root.addHandler(plain)
+        logger.addHandler(plain)
     client.get("/users/me?access_token=s3cret", headers={"X-Request-ID": "abc-1"})
     client.get("/n%C3%B6/%22x%22%0A", headers={"X-Request-ID": "abc-2"})
     client.get("/healthz", headers={"X-Request-ID": "abc-3"})
+    logger.removeHandler(plain)
     found = lines_of_answers(served_log)
     assert [(line["request_id"], line["message"], line["level"]) for line in found] == [
         ("abc-1", 'testclient:50000 - "GET /users/me HTTP/1.1" 401', "info"),

@@ -370,6 +370,36 @@ def test_a_look_that_hangs_is_waited_for_once_and_not_once_a_request(
     assert len(looks) == len(waits) == 1
 
 
+def test_a_process_that_nobody_asked_for_long_waits_longer_for_its_list(
+    client: TestClient, core: Gatehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has none that would do. Once the database is known to be away, nobody waits."""
+    monkeypatch.setattr("gatehouse.accounts.revocation.PATIENCE", 0.0)
+    assert ask(make(core)) == [False]
+    away = make(core)
+    away._lost = True
+    (answer,) = ask(away)
+    assert isinstance(answer, RevocationStale)
+
+
+def test_a_database_that_is_back_is_seen_a_second_later(
+    client: TestClient, core: Gatehouse, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revocation, looks = make(core), list[float]()
+    query = revocation._query
+
+    def look() -> None:
+        looks.append(clock.now)
+        down() if len(looks) == 2 else query()
+
+    monkeypatch.setattr(revocation, "_query", look)
+    began = clock.now
+    for moved in (0, 5, 0.9, 0.2, 4.9, 0.2):
+        clock.now += moved
+        ask(revocation)
+    assert [moment - began for moment in looks] == pytest.approx([0, 5, 6.1, 11.2])
+
+
 @pytest.mark.asvs("7.4.1")
 def test_a_list_that_was_never_read_lets_nobody_in(
     client: TestClient, core: Gatehouse, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch

@@ -87,6 +87,8 @@ def log_access(scope: "Scope", status: int) -> None:
         record = _SERVER.makeRecord(_SERVER.name, logging.INFO, __file__, 0, _LINE, words, None)
         if _SERVER.filter(record):
             ACCESS.handle(record)
+            for added in _SERVER.handlers:  # the server has taken away what leads on from there
+                added.handle(record)
         return
     now = time.time()
     handler.write_line(
@@ -115,7 +117,8 @@ def _sole_handler() -> JsonHandler | None:
     if (
         len(found) == 1
         and isinstance(found[0], JsonHandler)
-        and not (found[0].filters or _PARENT.handlers or ACCESS.handlers or ACCESS.filters)
+        and not (found[0].filters or ACCESS.filters)
+        and not (ACCESS.handlers or _PARENT.handlers or _SERVER.handlers)
         and _SERVER.filters == _OURS
         and logging.getLogRecordFactory() is logging.LogRecord
     ):
