@@ -8,6 +8,7 @@ for PostgreSQL; `TEST_DATABASE_URL` names another server, whose tables they empt
 import asyncio
 import inspect
 import os
+import re
 import secrets
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -40,6 +41,10 @@ from gatehouse.store.tables import LockedUser, User, utc_now
 from gatehouse.throttling.origin import COMMAND
 
 Factory = Callable[[], FastAPI]
+
+CORE_TESTS = Path(__file__).parents[2] / "tests"
+# How a module of the core's tests says that all of it is thorough.
+WHOLLY_THOROUGH = re.compile(r"^pytestmark = (\[\s*)?pytest\.mark\.thorough\b", re.MULTILINE)
 
 
 class SignIn(Protocol):
@@ -83,6 +88,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "asvs(*rows): shows what the service does about rows of OWASP ASVS 5.0"
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even read a module of which nothing would be run: half of the core's tests."""
+    if config.getini("gatehouse_thorough") or collection_path.parent != CORE_TESTS:
+        return None
+    if collection_path.suffix != ".py":
+        return None
+    return True if WHOLLY_THOROUGH.search(collection_path.read_text("utf-8")) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
