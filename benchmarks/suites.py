@@ -73,17 +73,19 @@ def main() -> int:
 
 
 def _rows(pairs: list[tuple[Run, Run]]) -> list[Row]:
-    tests = [f"{median(run.passed for run in side):.0f} tests" for side in zip(*pairs, strict=True)]
+    before, now = (
+        f"{median(run.passed for run in side):.0f} tests" for side in zip(*pairs, strict=True)
+    )
     return [
         compare(
             "uv run pytest",
-            [(before.seconds, now.seconds) for before, now in pairs],
+            [(one.seconds, other.seconds) for one, other in pairs],
             "s",
             target=f"≤ {TARGET}",
             met=lambda ratio: ratio <= TARGET,
         ),
-        compare("its CPU time", [(before.cpu, now.cpu) for before, now in pairs], "s"),
-        Row("what passed", *tests, None),
+        compare("its CPU time", [(one.cpu, other.cpu) for one, other in pairs], "s"),
+        Row("what passed", before, now, None),
     ]
 
 
