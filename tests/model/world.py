@@ -40,7 +40,7 @@ SENT, PUT_OFF, DIES_BEFORE, DIES_AFTER = "sent", "put off", "dies before", "dies
 FATES = (SENT, PUT_OFF, DIES_BEFORE, DIES_AFTER)
 
 # Called with each mail that is about to be sent: whom to, its name, the token of its link.
-Seen = Callable[[str, str, str | None], None]
+Watcher = Callable[[str, str, str | None], None]
 
 
 class ProcessDied(BaseException):
@@ -70,7 +70,7 @@ class World:
         self.arrived = Counter[tuple[str, str]]()
         self.put_off_at = float("-inf")
         self._fates: list[str] = []
-        self._seen: Seen = lambda *_: None
+        self._seen: Watcher = lambda *_: None
         send = Mailer.send
 
         def meet_fate(mailer: Mailer, to: str, name: str, values: Mapping[str, str]) -> None:
@@ -155,7 +155,7 @@ class World:
         self.core.revocation._query()
         self.core.revocation._read_at = time.monotonic()
 
-    def mail(self, seen: Seen, fates: list[str]) -> None:
+    def mail(self, seen: Watcher, fates: list[str]) -> None:
         """Do what is left to be done, by a process that may die in the middle."""
         self.wait(1)
         self._seen, self._fates = seen, list(fates)

@@ -9,11 +9,11 @@ MUTATIONS = {
         'LOGIN_NETWORK = Limit("login-network", 5000, 900)',
         "gatehouse/tests/test_throttled_logins.py fifty",
     ),
-    "lease of an errand": Mutation(
+    "lease of a job": Mutation(
         f"{CORE}/mailer/outbox.py",
-        "                errand.due_at = now + LEASE\n",
+        "                job.due_at = now + LEASE\n",
         "",
-        "gatehouse/tests/test_outbox.py errand",
+        "gatehouse/tests/test_outbox.py job",
     ),
     "one successor": Mutation(
         f"{CORE}/accounts/refresh.py",
@@ -82,11 +82,11 @@ MUTATIONS = {
     ),
     "look for an account in the request": Mutation(
         f"{CORE}/routes/shared.py",
-        "            leave(session, kind, origin, email=address,",
+        "            enqueue(\n                session, kind, origin, email=address,",
         (
             "            if session.exec(users.select(User).where(User.email_key == "
-            "key)).first():\n                return Accepted()\n            leave(session, kind, "
-            "origin, email=address,"
+            "key)).first():\n                return Accepted()\n            enqueue(\n                "
+            "session, kind, origin, email=address,"
         ),
         "gatehouse/tests/test_registration.py taken",
     ),
@@ -512,13 +512,13 @@ MUTATIONS = {
     ),
     "link to the address as it is kept": Mutation(
         f"{CORE}/accounts/recovery.py",
-        '    return Letter(user.email, "reset_password"',
-        '    return Letter(errand.email, "reset_password"',
+        '    return Mail(user.email, "reset_password"',
+        '    return Mail(job.email, "reset_password"',
         "gatehouse/tests/test_recovery.py its_own_address",
     ),
     "trace of a forgotten password": Mutation(
         f"{CORE}/accounts/recovery.py",
-        '        record(session, "password_reset_requested", source_of(errand), user_id=user_id)\n',
+        '        record(session, "password_reset_requested", source_of(job), user_id=user_id)\n',
         "",
         "gatehouse/tests/test_outbox.py event",
     ),
@@ -593,13 +593,13 @@ MUTATIONS = {
     ),
     "hash in a job": Mutation(
         f"{CORE}/accounts/registration.py",
-        "    errand.registration_id, errand.password_hash = pending.id, None\n",
-        "    errand.registration_id = pending.id\n",
+        "    job.registration_id, job.password_hash = pending.id, None\n",
+        "    job.registration_id = pending.id\n",
         "gatehouse/tests/test_registration.py whose",
     ),
     "one registration of a job": Mutation(
         f"{CORE}/accounts/registration.py",
-        "    if errand.registration_id is not None:  # all but the mail was done before\n",
+        "    if job.registration_id is not None:  # all but the mail was done before\n",
         "    if False:  # all but the mail was done before\n",
         "gatehouse/tests/test_registration.py whose",
     ),
@@ -667,10 +667,10 @@ MUTATIONS = {
         f"{CORE}/accounts/registration.py",
         "    pending.wrong_passwords = 0\n"
         "    session.add(pending)\n"
-        '    link = terms.link("verify-email", token, ASK)\n',
+        '    link = context.link("verify-email", token, ASK)\n',
         "    pending.wrong_passwords = 0\n"
         "    session.add(pending)\n"
-        '    link = terms.link("verify-email", token)\n',
+        '    link = context.link("verify-email", token)\n',
         "gatehouse/tests/test_registration.py several",
     ),
     "share of wrong passwords of a link": Mutation(
@@ -1113,7 +1113,7 @@ ARGUED = {
     "earlier change of address that waits": Argued(
         Mutation(
             f"{CORE}/accounts/recovery.py",
-            "    if is_superseded(session, errand):\n        return None\n    taken",
+            "    if is_superseded(session, job):\n        return None\n    taken",
             "    taken",
             "gatehouse/tests/test_recovery.py",
         ),

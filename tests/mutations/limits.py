@@ -94,8 +94,8 @@ MUTATIONS = {
     ),
     "right logins looked at first": Mutation(
         f"{CORE}/throttling/throttle.py",
-        "        windows = (pair, right, whole)\n",
-        "        windows = (pair, whole)\n",
+        "        limits = (pair, right, whole)\n",
+        "        limits = (pair, whole)\n",
         f"{THROTTLE} right",
         owner="gatehouse/tests/test_throttled_logins.py beyond",
     ),

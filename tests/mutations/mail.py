@@ -1,4 +1,4 @@
-"""Mail: jobs that are done once and in time, letters that hold no more than they should, TLS."""
+"""Mail: jobs that are done once and in time, mails that hold no more than they should, TLS."""
 
 from mutations import CORE, Mutation
 
@@ -8,21 +8,21 @@ MAILING = "gatehouse/tests/test_mailing.py"
 MUTATIONS = {
     "job that is gone": Mutation(
         f"{CORE}/mailer/outbox.py",
-        "        if current is None:\n            return None\n        letter",
-        "        if current is None:\n            current = errand\n        letter",
+        "        if current is None:\n            return None\n        mail",
+        "        if current is None:\n            current = job\n        mail",
         f"{JOBS} meanwhile",
         owner=True,
     ),
     "end of a job that needs no mail": Mutation(
         f"{CORE}/mailer/outbox.py",
-        "        if letter is None:\n            session.delete(current)\n",
+        "        if mail is None:\n            session.delete(current)\n",
         "",
         f"{JOBS} needs",
         owner=True,
     ),
     "end of a job whose mail was sent": Mutation(
         f"{CORE}/mailer/outbox.py",
-        "                    session.execute(delete(Errand).where(col(Errand.id) == errand.id))\n",
+        "                    session.execute(delete(Job).where(col(Job.id) == job.id))\n",
         "                    pass\n",
         f"{JOBS} cannot",
         owner=True,
@@ -71,28 +71,28 @@ MUTATIONS = {
     ),
     "address of a later request": Mutation(
         f"{CORE}/mailer/jobs.py",
-        "        Errand.email_key == errand.email_key,\n",
+        "        Job.email_key == job.email_key,\n",
         "",
         f"{JOBS} later",
         owner=True,
     ),
     "kind of a later request": Mutation(
         f"{CORE}/mailer/jobs.py",
-        "        Errand.kind == errand.kind,\n",
+        "        Job.kind == job.kind,\n",
         "",
         f"{JOBS} later",
         owner=True,
     ),
     "account of a later request": Mutation(
         f"{CORE}/mailer/jobs.py",
-        "        Errand.user_id == errand.user_id,\n",
+        "        Job.user_id == job.user_id,\n",
         "",
         "gatehouse/tests/test_recovery.py later",
         owner=True,
     ),
     "one mail for two requests": Mutation(
         f"{CORE}/accounts/recovery.py",
-        "    if is_superseded(session, errand):\n        return None\n    # Not by",
+        "    if is_superseded(session, job):\n        return None\n    # Not by",
         "    # Not by",
         f"{JOBS} twice",
         owner=True,

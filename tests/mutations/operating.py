@@ -269,13 +269,13 @@ MUTATIONS = {
     ),
     "service without an administrator": Mutation(
         f"{CORE}/cli/risks.py",
-        "if seen.administrators == 0:",
+        "if facts.administrators == 0:",
         "if False:",
         "gatehouse/tests/test_diagnosing.py",
     ),
     "accounts that look like others": Mutation(
         f"{CORE}/cli/risks.py",
-        "if count := len(seen.lookalikes):",
+        "if count := len(facts.lookalikes):",
         "if count := 0:",
         "gatehouse/tests/test_diagnosing.py",
     ),
@@ -293,19 +293,19 @@ MUTATIONS = {
     ),
     "setting that is misspelt": Mutation(
         f"{CORE}/cli/risks.py",
-        "for name in seen.service.settings.unknown_variables():",
+        "for name in facts.service.settings.unknown_variables():",
         "for name in list[str]():",
         "gatehouse/tests/test_diagnosing.py",
     ),
     "mail that is not set": Mutation(
         f"{CORE}/cli/risks.py",
-        "if not seen.settings.smtp_url:",
+        "if not facts.settings.smtp_url:",
         "if False:",
         "gatehouse/tests/test_diagnosing.py",
     ),
     "clients that are all the proxy": Mutation(
         f"{CORE}/cli/risks.py",
-        "if seen.clients and all(is_trusted(client, trusted) for client in seen.clients):",
+        "if facts.clients and all(is_trusted(client, trusted) for client in facts.clients):",
         "if False:",
         "gatehouse/tests/test_diagnosing.py",
     ),

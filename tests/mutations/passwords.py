@@ -250,10 +250,10 @@ MUTATIONS = {
     ),
     "place of a hash that runs on": Mutation(
         f"{CORE}/hashing/hash_queue.py",
-        "        future.add_done_callback(leave)\n        return asyncio.wrap_future(future)\n",
+        "        future.add_done_callback(end)\n        return asyncio.wrap_future(future)\n",
         (
             "        wrapped = asyncio.wrap_future(future)\n"
-            "        wrapped.add_done_callback(lambda _: leave(future))\n"
+            "        wrapped.add_done_callback(lambda _: end(future))\n"
             "        return wrapped\n"
         ),
         f"{QUEUE} running",

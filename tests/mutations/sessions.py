@@ -226,7 +226,7 @@ MUTATIONS = {
     ),
     "scopes that nothing is left of at a refresh": Mutation(
         f"{CORE}/accounts/refresh.py",
-        "            if not scopes and is_usable(session, token, core.lives.grace):\n",
+        "            if not scopes and is_usable(session, token, core.lifetimes.grace):\n",
         "            if False:\n",
         f"{REFRESH} widens",
     ),

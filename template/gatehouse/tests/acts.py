@@ -316,10 +316,10 @@ def resend(world: World, name: str) -> Done:
 
 
 def _job(request: Act) -> Callable[[World], object]:
-    def leave(world: World) -> None:
+    def close(world: World) -> None:
         finish(world, request(world, "job"))
 
-    return leave
+    return close
 
 
 def _mail(world: World) -> Done:
@@ -336,7 +336,7 @@ for request in (register, resend, forgot, change_email, change_password):
 @verb()
 def clean(world: World, name: str) -> Done:
     begun = world.tick()
-    clean_some(world.core.database, world.core.lives.idle)
+    clean_some(world.core.database, world.core.lifetimes.idle)
     return Done("clean", begun, 0, True)
 
 

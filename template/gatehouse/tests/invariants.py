@@ -11,7 +11,7 @@ from steps import with_token
 from world import BOB, MOVED, PASSWORDS, Given, Voided, World
 
 from gatehouse import User
-from gatehouse.store.tables import AuditEvent, Errand, LoginSession, RefreshToken
+from gatehouse.store.tables import AuditEvent, Job, LoginSession, RefreshToken
 
 SESSIONS_ALONE = ("end_all", "end_all_by_command", "end_others", "revoke", "replay")
 NOTICES = ("password_changed", "address_change_requested", "address_changed")
@@ -71,7 +71,7 @@ def every_change_has_an_event_with_an_actor(world: World) -> None:
 def every_change_is_told_to_the_address_of_that_moment(world: World) -> None:
     wanted = Counter(one.notice for one in world.done if one.worked and one.notice)
     told = Counter((mail.template, mail.to) for mail in world.outgoing)
-    queued = Counter((job.kind, job.email) for job in rows(world, Errand))
+    queued = Counter((job.kind, job.email) for job in rows(world, Job))
     if any(one.verb == "confirm_email" and one.worked for one in world.done):
         # The address moved meanwhile: whichever of both it was.
         wanted, told, queued = (by_template(of) for of in (wanted, told, queued))
@@ -136,9 +136,9 @@ def is_void(one: Given, event: Voided) -> bool:
 
 def _works(world: World, kind: str, value: str) -> bool:
     if kind == "access":
-        doors = ("/users/me", "/auth/sessions")
+        paths = ("/users/me", "/auth/sessions")
         return any(
-            world.client.get(door, headers=with_token(value)).status_code == 200 for door in doors
+            world.client.get(path, headers=with_token(value)).status_code == 200 for path in paths
         )
     if kind == "refresh":
         form = {"grant_type": "refresh_token", "refresh_token": value}

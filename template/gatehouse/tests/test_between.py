@@ -30,7 +30,7 @@ from gatehouse.accounts.stamps import raise_epoch
 from gatehouse.hashing import passwords
 from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.state import Gatehouse
-from gatehouse.store.tables import AuditEvent, Errand, LoginSession, PendingRegistration
+from gatehouse.store.tables import AuditEvent, Job, LoginSession, PendingRegistration
 from gatehouse.testing import CreateUser, Mails, SignIn
 from gatehouse.throttling.origin import COMMAND
 from gatehouse.throttling.throttle import LOGIN_PAIR
@@ -79,7 +79,7 @@ def locked(core: Gatehouse, email: str = BOB) -> Iterator[tuple[Any, users.Locke
         yield session, users.find_user(session, email)
         session.flush()
         session.execute(delete_rows(AuditEvent).where(col(AuditEvent.actor) == COMMAND.actor))
-        session.execute(delete_rows(Errand).where(col(Errand.user_agent) == COMMAND.user_agent))
+        session.execute(delete_rows(Job).where(col(Job.user_agent) == COMMAND.user_agent))
 
 
 def change_role(core: Gatehouse, role: str, email: str = BOB) -> None:
@@ -240,7 +240,7 @@ def test_a_change_of_address_that_the_mail_server_put_off_is_void_after_a_reset(
     with time_machine.travel(utc_now() + timedelta(hours=2), tick=False):
         assert "thief@example.com" not in [mail["To"] for mail in mails()]
     with core.database.read() as session:
-        assert session.exec(select(Errand)).all() == []
+        assert session.exec(select(Job)).all() == []
 
 
 def test_a_change_of_address_that_the_mail_server_put_off_is_void_after_a_later_one(
@@ -332,7 +332,7 @@ def test_what_an_earlier_release_left_for_an_address_that_is_refused_now_makes_n
     with locked(core) as (session, row):
         token = one_time.issue(session, "change_email", row, unseen)
         session.add(
-            Errand(
+            Job(
                 kind="register",
                 email=unseen,
                 email_key=unseen,
@@ -577,7 +577,7 @@ def test_an_administrator_who_is_demoted_meanwhile_does_nothing_more(
     acting = users.Acting(login.user_id, login.id, frozenset(core.roles["admin"]))
     change_role(core, "user", "root@example.com")
     with core.database.write() as session, pytest.raises(users.NotLoggedIn):
-        users.lock_administered(session, acting, target, core.roles, core.lives.idle, COMMAND)
+        users.lock_administered(session, acting, target, core.roles, core.lifetimes.idle, COMMAND)
     assert root.get("/users").status_code == 401
 
 
@@ -736,7 +736,7 @@ def test_pending_registrations_are_bounded_and_no_network_takes_anothers_place(
         with core.database.write() as session:
             for network in networks * 6:
                 session.add(
-                    Errand(
+                    Job(
                         kind="register",
                         email=BOB,
                         email_key=BOB,

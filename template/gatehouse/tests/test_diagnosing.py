@@ -239,10 +239,10 @@ def test_a_mail_server_that_would_take_no_mail_is_found(
     ],
 )
 def test_clients_that_all_have_the_proxys_address_are_noted(
-    doctor: Doctor, core: Gatehouse, seen: list[str], noted: bool
+    doctor: Doctor, core: Gatehouse, facts: list[str], noted: bool
 ) -> None:
     with core.database.write() as session:
-        for ip in seen:
+        for ip in facts:
             session.add(AuditEvent(event="login", ip=ip, user_agent="", request_id=""))
         long_ago = utc_now() - timedelta(days=2)
         session.add(
@@ -350,7 +350,7 @@ def test_hosts_that_no_driver_takes_are_found(
 def test_a_database_elsewhere_is_reached_over_tls(
     doctor: Doctor, monkeypatch: pytest.MonkeyPatch, rest: str, kind: str
 ) -> None:
-    monkeypatch.setattr(diagnosing, "_look_at_database", lambda service, _: risks.Seen(service))
+    monkeypatch.setattr(diagnosing, "_look_at_database", lambda service, _: risks.Facts(service))
     user = "" if rest.startswith("/") else "marker:marker@"
     monkeypatch.setenv("DATABASE_URL", f"postgresql://{user}{rest}")
     found = doctor()

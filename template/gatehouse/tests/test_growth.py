@@ -63,15 +63,15 @@ def left(core: Gatehouse) -> list[str]:
 def test_cleaning_ends_each_kind_when_its_time_is_over(core: Gatehouse, sign_in: SignIn) -> None:
     add_what_ends(core)
     sign_in()
-    assert clean_some(core.database, core.lives.idle) == 0
+    assert clean_some(core.database, core.lifetimes.idle) == 0
     with time_machine.travel(utc_now() + timedelta(hours=2), tick=False):
-        assert clean_some(core.database, core.lives.idle) == 2
+        assert clean_some(core.database, core.lifetimes.idle) == 2
     assert left(core) == ["EndedAccount", "EndedSession", "LoginSession"]
     with time_machine.travel(utc_now() + timedelta(days=1, hours=1), tick=False):
         assert clean_some(core.database, timedelta(days=9)) == 1  # by age: it was for one day
     assert left(core) == ["EndedAccount", "EndedSession"]
     with time_machine.travel(utc_now() + ENDED_KEPT + timedelta(hours=1), tick=False):
-        clean_some(core.database, core.lives.idle)
+        clean_some(core.database, core.lifetimes.idle)
         if core.database.engine.dialect.name != "sqlite":
             # A host's clock that is ahead drops nothing that the database calls fresh.
             assert left(core) == ["EndedAccount", "EndedSession"]
@@ -79,7 +79,7 @@ def test_cleaning_ends_each_kind_when_its_time_is_over(core: Gatehouse, sign_in:
                 older = func.now() - ENDED_KEPT - timedelta(hours=1)
                 for table in (EndedAccount, EndedSession):
                     session.execute(update(table).values(ended_at=older))
-            assert clean_some(core.database, core.lives.idle) == 2
+            assert clean_some(core.database, core.lifetimes.idle) == 2
     assert left(core) == []
 
 
@@ -102,7 +102,7 @@ def test_cleaning_writes_nothing_where_nothing_is_over(core: Gatehouse, sign_in:
 
     event.listen(core.database.engine, "before_cursor_execute", keep)
     try:
-        assert clean_some(core.database, core.lives.idle) == 0
+        assert clean_some(core.database, core.lifetimes.idle) == 0
     finally:
         event.remove(core.database.engine, "before_cursor_execute", keep)
     assert set(begun) - {"BEGIN"} == {"SELECT"}

@@ -1,4 +1,4 @@
-"""Errands survive what happens to the process, the mail server and each other."""
+"""Jobs survive what happens to the process, the mail server and each other."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ from gatehouse.mailer import outbox
 from gatehouse.mailer.outbox import KEPT, LEASE, Outbox
 from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.state import Gatehouse
-from gatehouse.store.tables import AuditEvent, Errand, User
+from gatehouse.store.tables import AuditEvent, Job, User
 from gatehouse.testing import CreateUser, Mails
 
 BOB = "bob@example.com"
@@ -31,9 +31,9 @@ def asked(client: TestClient, create_user: CreateUser) -> None:
     assert client.post("/auth/forgot-password", json={"email": BOB}).status_code == 202
 
 
-def left(core: Gatehouse) -> list[Errand]:
+def left(core: Gatehouse) -> list[Job]:
     with core.database.read() as session:
-        return list(session.exec(select(Errand)))
+        return list(session.exec(select(Job)))
 
 
 class Broken:
@@ -99,7 +99,7 @@ def test_a_mail_that_could_not_be_sent_for_a_day_is_given_up(
     assert BOB not in caplog.text
 
 
-def test_an_errand_of_a_process_that_died_is_done_by_another(
+def test_an_job_of_a_process_that_died_is_done_by_another(
     core: Gatehouse, asked: None, mails: Mails
 ) -> None:
     assert core.outbox._claim() is not None  # and then its process is no more
@@ -134,7 +134,7 @@ def test_a_job_that_was_dropped_while_its_mail_was_sent_is_no_failure(
 ) -> None:
     def drop(*_: Any) -> None:
         with core.database.write() as session:
-            session.execute(delete(Errand))
+            session.execute(delete(Job))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Mailer, "_deliver", drop)
@@ -146,7 +146,7 @@ def test_a_job_that_was_dropped_while_its_mail_was_sent_is_no_failure(
 def another(core: Gatehouse) -> Outbox:
     """The outbox of another process."""
     own = core.outbox
-    return Outbox(core.database, own._mailer, own._terms, own.handlers)
+    return Outbox(core.database, own._mailer, own._context, own.handlers)
 
 
 def test_a_mail_is_sent_once_however_many_look_for_it(core: Gatehouse, mails: Mails) -> None:
@@ -161,9 +161,9 @@ def test_a_mail_is_sent_once_however_many_look_for_it(core: Gatehouse, mails: Ma
     assert sorted(sent) == sorted({f"user{number}@example.com" for number in range(20)})
 
 
-def _notice(number: int) -> Errand:
+def _notice(number: int) -> Job:
     email = f"user{number}@example.com"
-    return Errand(
+    return Job(
         kind="password_changed", email=email, email_key=email, ip="", user_agent="", request_id=""
     )
 

@@ -27,7 +27,7 @@ from gatehouse import User, utc_now
 from gatehouse.accounts.one_time import PREFIX, BadOneTimeToken, issue, new_token, redeem
 from gatehouse.accounts.users import find_user
 from gatehouse.state import Gatehouse
-from gatehouse.store.tables import Errand, LoginSession, OneTimeToken
+from gatehouse.store.tables import Job, LoginSession, OneTimeToken
 from gatehouse.testing import CreateUser, Mails
 from gatehouse.throttling.throttle import FORGOT, ONE_TIME, Limit
 
@@ -428,7 +428,7 @@ def test_a_deleted_account_leaves_nothing_but_its_events(
     mine, refresh = bearer(tokens_of(answer)), answer.json()["refresh_token"]
     forgot(client)
     link = token_in(mails()[0])
-    forgot(client)  # an errand that is still to be done
+    forgot(client)  # a job that is still to be done
     assert delete(client, mine) == 204
     assert not opens(client, mine)
     assert log_in(client).status_code == 400
@@ -437,7 +437,7 @@ def test_a_deleted_account_leaves_nothing_but_its_events(
     assert reset(client, link) == 400
     assert mails() == []
     with core.database.read() as session:
-        for table in (User, LoginSession, OneTimeToken, Errand):
+        for table in (User, LoginSession, OneTimeToken, Job):
             assert session.exec(select(table)).all() == [], table
     assert "account_deleted" in event_names(core)
 

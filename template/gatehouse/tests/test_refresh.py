@@ -370,18 +370,18 @@ def test_what_is_over_is_deleted_and_what_is_not_stays(
 ) -> None:
     kept = refresh(client, tokens["refresh_token"]).json()
     with core.database.write() as session:
-        assert clean(session, core.lives.idle) == 0
+        assert clean(session, core.lifetimes.idle) == 0
     with (
         time_machine.travel(utc_now() + timedelta(minutes=3), tick=False),
         core.database.write() as session,
     ):
-        assert clean(session, core.lives.idle) == 1  # the sealed successor
+        assert clean(session, core.lifetimes.idle) == 1  # the sealed successor
     assert refresh(client, kept["refresh_token"]).status_code == 200
     with (
         time_machine.travel(utc_now() + timedelta(days=91), tick=False),
         core.database.write() as session,
     ):
-        assert clean(session, core.lives.idle) > 1
+        assert clean(session, core.lifetimes.idle) > 1
         assert session.exec(select(LoginSession)).all() == []
         kept_of = [(e.ip, e.network, e.user_agent) for e in session.exec(select(AuditEvent))]
         assert set(kept_of) == {("", "", "")}
@@ -389,5 +389,5 @@ def test_what_is_over_is_deleted_and_what_is_not_stays(
         time_machine.travel(utc_now() + timedelta(days=366), tick=False),
         core.database.write() as session,
     ):
-        clean(session, core.lives.idle)
+        clean(session, core.lifetimes.idle)
         assert session.exec(select(AuditEvent)).all() == []

@@ -17,7 +17,7 @@ from steps import PASSWORD, bearer, confirm, log_in, logged_in, text_of, token_i
 from gatehouse import User, utc_now
 from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.state import Gatehouse
-from gatehouse.store.tables import AuditEvent, Errand, PendingRegistration
+from gatehouse.store.tables import AuditEvent, Job, PendingRegistration
 from gatehouse.testing import CreateUser, Mails
 
 OTHER = "seven quiet herons at dawn"
@@ -313,10 +313,10 @@ def test_a_registration_whose_mail_waits_is_there_once_and_its_job_keeps_no_hash
             assert mails() == []
             clock.shift(timedelta(minutes=5))
     with core.database.read() as session:
-        (errand,) = session.exec(select(Errand)).all()
+        (job,) = session.exec(select(Job)).all()
         (pending,) = session.exec(select(PendingRegistration)).all()
-    assert (errand.attempts, errand.password_hash) == (2, None)
-    assert errand.registration_id == pending.id
+    assert (job.attempts, job.password_hash) == (2, None)
+    assert job.registration_id == pending.id
 
 
 @pytest.mark.asvs("6.5.2")
@@ -325,12 +325,12 @@ def test_no_token_and_no_password_lies_in_the_database(
 ) -> None:
     register(client)
     with core.database.read() as session:
-        (errand,) = session.exec(select(Errand)).all()
-    assert PASSWORD not in str(errand.model_dump())
+        (job,) = session.exec(select(Job)).all()
+    assert PASSWORD not in str(job.model_dump())
     token = token_in(mails()[0])
     with core.database.read() as session:
         (row,) = session.exec(select(PendingRegistration)).all()
-        assert session.exec(select(Errand)).all() == []
+        assert session.exec(select(Job)).all() == []
     assert token not in str(row.model_dump())
     assert PASSWORD not in str(row.model_dump())
     assert row.digest
@@ -367,19 +367,19 @@ class Counted:
         return counting
 
     def of(self, request: Any) -> tuple[int, bytes, list[str], int, list[str], int]:
-        """Status, body, header names, hashes, statements and errands of one request."""
-        before = self.errands()
+        """Status, body, header names, hashes, statements and jobs of one request."""
+        before = self.jobs()
         self.statements.clear()
         self.hashes = 0
         answer = request()
         names = [name for name, _ in answer.headers.multi_items()]
         done = list(self.statements)
-        left = self.errands() - before
+        left = self.jobs() - before
         return answer.status_code, answer.content, names, self.hashes, done, left
 
-    def errands(self) -> int:
+    def jobs(self) -> int:
         with self.core.database.read() as session:
-            return len(session.exec(select(Errand)).all())
+            return len(session.exec(select(Job)).all())
 
     def stop(self) -> None:
         event.remove(self.core.database.engine, "before_cursor_execute", self._statement)
@@ -392,7 +392,7 @@ def counted(core: Gatehouse, monkeypatch: pytest.MonkeyPatch) -> Any:
     found.stop()
 
 
-DOORS: dict[str, Any] = {
+FORMS: dict[str, Any] = {
     "login": lambda client, email: log_in(client, email, "nine wrong words in a row"),
     "register": register,
     "forgot": lambda client, email: client.post("/auth/forgot-password", json={"email": email}),
@@ -400,21 +400,21 @@ DOORS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("form", FORMS)
 def test_every_door_does_the_same_work_whoever_has_an_account(
-    client: TestClient, create_user: CreateUser, counted: Counted, door: str
+    client: TestClient, create_user: CreateUser, counted: Counted, form: str
 ) -> None:
     create_user("known@example.com")
     create_user("pending@example.com", verified=False)
     create_user("closed@example.com", active=False)
-    knock = DOORS[door]
-    knock(client, "first@example.com")  # whatever is done only once is done
+    send = FORMS[form]
+    send(client, "first@example.com")  # whatever is done only once is done
     costs = [
-        counted.of(lambda email=f"{name}@example.com": knock(client, email))
+        counted.of(lambda email=f"{name}@example.com": send(client, email))
         for name in ("nobody", "known", "pending", "closed")
     ]
-    assert costs[0][3] == {"login": 1, "register": 1}.get(door, 0)
-    assert costs[0][5] == (0 if door == "login" else 1)
+    assert costs[0][3] == {"login": 1, "register": 1}.get(form, 0)
+    assert costs[0][5] == (0 if form == "login" else 1)
     for cost in costs[1:]:
         assert cost == costs[0]
 

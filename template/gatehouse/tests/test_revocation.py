@@ -496,7 +496,7 @@ def test_cleaning_leaves_an_entry_that_became_fresh_while_it_waited(
         session.execute(update(EndedAccount).values(ended_at=utc_now() - 2 * ENDED_KEPT))
 
     def clean() -> None:
-        clean_some(core.database, core.lives.idle)
+        clean_some(core.database, core.lifetimes.idle)
         cleaned.set()
 
     cleaning = threading.Thread(target=clean)

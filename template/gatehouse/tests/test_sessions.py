@@ -101,7 +101,7 @@ def test_a_session_that_is_over_is_none_though_its_row_is_still_there(
         elif event == "end":
             login.expires_at = moved
         else:
-            login.last_used_at = moved - core.lives.idle
+            login.last_used_at = moved - core.lifetimes.idle
     assert client.get("/auth/sessions", headers=bearer(tokens)).json() == []
     assert client.get("/users/me", headers=bearer(tokens)).status_code == 401
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}

@@ -122,6 +122,40 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     list(TopologicalSorter(graph).static_order())  # raises CycleError
 
 
+# One meaning a name, and the field's word for it: job, enqueue, mail, handler, rate limit.
+PRIVATE_WORDS = {
+    *(
+        "Errand",
+        "errands",
+        "leave",
+        "knock",
+        "tell",
+        "Letter",
+        "Terms",
+        "Doing",
+        "doors",
+        "windows",
+    ),
+    *("Lives", "Seen"),
+}
+
+
+def test_names_are_the_field_s_words() -> None:
+    paths = [
+        path
+        for folder in (SOURCE, Path(__file__).parent)
+        for path in folder.rglob("*.py")
+        if "versions" not in path.parts
+    ]
+    assert len(paths) > 100
+    for path in paths:
+        used = {path.stem}
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = ("id", "attr", "arg", "name", "asname")
+            used |= {value for name in names if isinstance(value := getattr(node, name, 0), str)}
+        assert not used & PRIVATE_WORDS, path
+
+
 def test_keys_tokens_and_passwords_know_no_database_and_no_framework() -> None:
     for module, path in modules().items():
         if module.partition(".")[0] in ROOMS_WITHOUT_A_FRAMEWORK:

@@ -242,7 +242,7 @@ def test_who_has_half_of_the_hashes_is_refused_alone(
         assert status("203.0.113.2") in (200, 202)
     finally:
         for _ in range(queue._share):
-            queue._leave("203.0.113.1")
+            queue._release("203.0.113.1")
 
 
 LINK = {"token": "x", "password": PASSWORD}

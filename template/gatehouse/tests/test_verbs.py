@@ -128,7 +128,7 @@ def test_a_stored_hash_is_set_in_these_places_alone() -> None:
     assert stored == {
         ("accounts.users", "set_password"),
         ("accounts.users", "store_better_hash"),
-        ("accounts.registration", "register"),  # an errand's own: it is done
+        ("accounts.registration", "register"),  # a job's own: it is done
         ("accounts.registration", "_make_at_once"),  # the same
     }
     assert places(ast.Call, "User") == {
@@ -167,18 +167,18 @@ def rows_taken() -> set[tuple[str, str]]:
 def test_a_verb_takes_ids_or_what_it_holds_never_a_row_that_another_one_read() -> None:
     """What was read in another transaction may be true no more. mypy tells a row from a held one.
 
-    The errands' verbs take the errand's row, which `Outbox._prepare` reads in their transaction,
+    The jobs' verbs take the job's row, which `Outbox._prepare` reads in their transaction,
     and an import takes the rows that it makes.
     """
-    assert {"User", "LoginSession", "OneTimeToken", "Errand"} <= ROWS
+    assert {"User", "LoginSession", "OneTimeToken", "Job"} <= ROWS
     assert rows_taken() == {
-        ("accounts.registration.register", "Errand"),
-        ("accounts.registration.verify", "Errand"),
-        ("accounts.recovery.forgot", "Errand"),
-        ("accounts.users.lock_account_of", "Errand"),
+        ("accounts.registration.register", "Job"),
+        ("accounts.registration.verify", "Job"),
+        ("accounts.recovery.forgot", "Job"),
+        ("accounts.users.lock_account_of", "Job"),
         ("accounts.users.create_users", "User"),
-        ("accounts.recovery.change_email", "Errand"),
-        ("accounts.recovery.notice", "Errand"),
+        ("accounts.recovery.change_email", "Job"),
+        ("accounts.recovery.notice", "Job"),
     }
 
 
@@ -231,7 +231,7 @@ def test_nobody_else_tells_the_list_and_the_mail_queue() -> None:
     assert places(ast.Name, "NOTES") - {("store.database", "")} == {
         ("store.database", "write"),
         ("accounts.stamps", "_note"),
-        ("mailer.jobs", "leave"),
+        ("mailer.jobs", "enqueue"),
     }
 
 

@@ -16,7 +16,7 @@ from gatehouse.accounts.cleaning import Timer
 from gatehouse.accounts.revocation import Revocation
 from gatehouse.hashing.passwords import Passwords
 from gatehouse.hooks import Hooks
-from gatehouse.mailer.jobs import Terms
+from gatehouse.mailer.jobs import JobContext
 from gatehouse.mailer.outbox import Outbox
 from gatehouse.mailer.sender import Mailer
 from gatehouse.readiness import Readiness, database_look
@@ -82,7 +82,7 @@ def install(
     hooks = hooks or Hooks()
     mailer = _mailer(app.title, settings, hooks, mail)
     handlers = {**registration_verbs.HANDLERS, **recovery_verbs.HANDLERS}
-    outbox = Outbox(database, mailer, _terms(settings, hooks), handlers)
+    outbox = Outbox(database, mailer, _job_context(settings, hooks), handlers)
     path, seconds = settings.auth_keys_file, settings.auth_keys_reload_seconds
     core = Gatehouse(
         name=name,
@@ -144,9 +144,9 @@ def _mailer(title: str, settings: Settings, hooks: Hooks, templates: Path | None
     )
 
 
-def _terms(settings: Settings, hooks: Hooks) -> Terms:
+def _job_context(settings: Settings, hooks: Hooks) -> JobContext:
     pages = settings.account_pages_url or f"{settings.public_base_url}/account"
-    return Terms(
+    return JobContext(
         hooks=hooks,
         home=settings.account_pages_url or settings.public_base_url,
         pages=pages,

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 
 from gatehouse.accounts.cleaning import Timer
 from gatehouse.accounts.revocation import Revocation
-from gatehouse.accounts.sessions import Lives
+from gatehouse.accounts.sessions import Lifetimes
 from gatehouse.accounts.stamps import Ended
 from gatehouse.hashing.passwords import Passwords
 from gatehouse.hooks import Hooks
@@ -81,9 +81,9 @@ class Gatehouse:
         return self.mailer.can_send
 
     @property
-    def lives(self) -> Lives:
+    def lifetimes(self) -> Lifetimes:
         """How long sessions and refresh tokens live."""
-        return Lives(
+        return Lifetimes(
             grace=timedelta(seconds=self.settings.auth_refresh_grace_seconds),
             idle=timedelta(days=self.settings.auth_session_idle_days),
         )

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from gatehouse.accounts import registration
 from gatehouse.accounts.audit import record
-from gatehouse.accounts.sessions import Lives
+from gatehouse.accounts.sessions import Lifetimes
 from gatehouse.hashing.passwords import HashQueueFull, Passwords
 from gatehouse.hooks import Hooks
 from gatehouse.settings import Settings
@@ -37,7 +37,7 @@ class Parts(Protocol):
     @property
     def hooks(self) -> Hooks: ...
     @property
-    def lives(self) -> Lives: ...
+    def lifetimes(self) -> Lifetimes: ...
 
 
 class WrongPassword(CommittedRefusal):

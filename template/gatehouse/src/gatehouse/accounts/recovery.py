@@ -10,30 +10,38 @@ from gatehouse.accounts import one_time
 from gatehouse.accounts.addresses import normalise
 from gatehouse.accounts.audit import record
 from gatehouse.accounts.users import LockedUser, lock_account_of, lock_user, set_password
-from gatehouse.mailer.jobs import Doing, Letter, Terms, is_superseded, leave, notify, source_of
-from gatehouse.store.tables import Errand, User, utc_now
+from gatehouse.mailer.jobs import (
+    Handler,
+    JobContext,
+    Mail,
+    enqueue,
+    is_superseded,
+    notify,
+    source_of,
+)
+from gatehouse.store.tables import Job, User, utc_now
 from gatehouse.throttling.origin import Origin
 
 MINUTES = {"minutes": str(int(one_time.LIVES["reset"].total_seconds() // 60))}
 HOURS = {"hours": str(int(one_time.LIVES["change_email"].total_seconds() // 3600))}
 
 
-def forgot(session: Session, errand: Errand, terms: Terms) -> Letter | None:
+def forgot(session: Session, job: Job, context: JobContext) -> Mail | None:
     """The mail with the link that sets a new password, where there is an account to set it for."""
-    if is_superseded(session, errand):
+    if is_superseded(session, job):
         return None
     # Not by the count of tries: one may have failed before it wrote.
-    at_first = errand.stamp is None
-    user = lock_account_of(session, errand)
+    at_first = job.stamp is None
+    user = lock_account_of(session, job)
     if at_first:
         user_id = user.id if user else None
-        record(session, "password_reset_requested", source_of(errand), user_id=user_id)
+        record(session, "password_reset_requested", source_of(job), user_id=user_id)
     if user is None or not user.is_active:
         return None
     # To the address as stored, never as typed: they may be look-alikes of each other.
     token = one_time.issue(session, "reset", user, user.email)
-    link = terms.link("reset-password", token)
-    return Letter(user.email, "reset_password", {"link": link, **MINUTES})
+    link = context.link("reset-password", token)
+    return Mail(user.email, "reset_password", {"link": link, **MINUTES})
 
 
 def reset(session: Session, token: str, user_id: UUID, password_hash: str, origin: Origin) -> None:
@@ -59,11 +67,9 @@ def ask_new_address(session: Session, user: LockedUser, email: str, origin: Orig
     earlier address, and that of this one useless.
     """
     address, key = normalise(email)
-    waiting = delete(Errand).where(
-        col(Errand.user_id) == user.id, col(Errand.kind) == "change_email"
-    )
+    waiting = delete(Job).where(col(Job.user_id) == user.id, col(Job.kind) == "change_email")
     session.execute(waiting)
-    leave(
+    enqueue(
         session,
         "change_email",
         origin,
@@ -76,30 +82,30 @@ def ask_new_address(session: Session, user: LockedUser, email: str, origin: Orig
     notify(session, "address_change_requested", user, origin)
 
 
-def change_email(session: Session, errand: Errand, terms: Terms) -> Letter | None:
+def change_email(session: Session, job: Job, context: JobContext) -> Mail | None:
     """The mail that proves a new address; if another account has it, that one is told instead."""
-    user = lock_account_of(session, errand)
+    user = lock_account_of(session, job)
     if user is None or not user.is_active:
         return None
-    if is_superseded(session, errand):
+    if is_superseded(session, job):
         return None
     # Also where no link follows: an earlier one that stays good would tell of an account there.
     one_time.retire(session, user.id, "change_email")
-    taken = select(User).where(User.email_key == errand.email_key, User.id != user.id)
+    taken = select(User).where(User.email_key == job.email_key, User.id != user.id)
     if (other := session.exec(taken).one_or_none()) is not None:
-        return Letter(other.email, "already_registered", {"link": terms.home})
-    token = one_time.issue(session, "change_email", user, errand.email)
-    link = terms.link("verify-email", token)
-    return Letter(errand.email, "confirm_new_address", {"link": link, **HOURS})
+        return Mail(other.email, "already_registered", {"link": context.home})
+    token = one_time.issue(session, "change_email", user, job.email)
+    link = context.link("verify-email", token)
+    return Mail(job.email, "confirm_new_address", {"link": link, **HOURS})
 
 
-def notice(_: Session, errand: Errand, __: Terms) -> Letter:
+def notice(_: Session, job: Job, __: JobContext) -> Mail:
     """A mail that needs no look at the account: it says what its kind says, and when."""
-    time = f"{errand.created_at:%Y-%m-%d %H:%M} UTC"
-    return Letter(errand.email, errand.kind, {"time": time, "count": "many"})
+    time = f"{job.created_at:%Y-%m-%d %H:%M} UTC"
+    return Mail(job.email, job.kind, {"time": time, "count": "many"})
 
 
-HANDLERS: Mapping[str, Doing] = {
+HANDLERS: Mapping[str, Handler] = {
     "forgot": forgot,
     "change_email": change_email,
     "password_changed": notice,

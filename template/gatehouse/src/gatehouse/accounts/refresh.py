@@ -90,15 +90,15 @@ def refresh(core: Parts, origin: Origin, token: str, asked: frozenset[str] | Non
     """
     verified = core.settings.auth_require_verified_email
     with core.database.write() as session:
-        login, user = find_login(session, token, core.lives.idle, verified=verified)
+        login, user = find_login(session, token, core.lifetimes.idle, verified=verified)
         # What the login was granted, as far as the role still holds it (RFC 6749 section 6).
         scopes = frozenset(login.scope.split()) & frozenset(core.roles.get(user.role, ()))
         if asked is not None:
             scopes &= asked
-            if not scopes and is_usable(session, token, core.lives.grace):
+            if not scopes and is_usable(session, token, core.lifetimes.grace):
                 record(session, "refresh_refused", origin, user_id=user.id, session_id=login.id)
                 raise RefusedRefreshToken
-        successor = rotate(session, token, login, core.lives.grace)
+        successor = rotate(session, token, login, core.lifetimes.grace)
         if successor is None:
             # Either who holds a retired token has stolen it, or who used it first: both are out.
             end_session(session, login.id)

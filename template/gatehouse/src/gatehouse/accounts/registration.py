@@ -25,8 +25,8 @@ from gatehouse.accounts.users import (
     set_password,
 )
 from gatehouse.hooks import Hooks
-from gatehouse.mailer.jobs import Doing, Letter, Terms, is_superseded, source_of
-from gatehouse.store.tables import Errand, OneTimeToken, PendingRegistration, User, utc_now
+from gatehouse.mailer.jobs import Handler, JobContext, Mail, is_superseded, source_of
+from gatehouse.store.tables import Job, OneTimeToken, PendingRegistration, User, utc_now
 from gatehouse.throttling.origin import Origin
 
 HOURS = {"hours": str(int(one_time.LIVES["verify"].total_seconds() // 3600))}
@@ -37,57 +37,57 @@ MOST_PENDING, MOST_OF_A_NETWORK = 20, 5  # registrations of one address
 MOST_WRONG_PASSWORDS = 10  # sent with one link
 
 
-def register(session: Session, errand: Errand, terms: Terms) -> Letter | None:
+def register(session: Session, job: Job, context: JobContext) -> Mail | None:
     """A registration, or an account where none must be proved; else a mail that there is one."""
-    if errand.registration_id is not None:  # all but the mail was done before
-        return _renew(session, session.get(PendingRegistration, errand.registration_id), terms)
-    if errand.password_hash is None:  # the same, where the account exists at once
-        return _prove(session, errand, terms)
-    user = lock_address(session, errand.email_key)
-    if user is None and holds_invisible(errand.email):  # asked of an earlier release
+    if job.registration_id is not None:  # all but the mail was done before
+        return _renew(session, session.get(PendingRegistration, job.registration_id), context)
+    if job.password_hash is None:  # the same, where the account exists at once
+        return _prove(session, job, context)
+    user = lock_address(session, job.email_key)
+    if user is None and holds_invisible(job.email):  # asked of an earlier release
         return None
-    if user is None and not terms.must_verify:
-        return _make_at_once(session, errand, terms)
+    if user is None and not context.must_verify:
+        return _make_at_once(session, job, context)
     unproved = user is None or (user.is_active and user.email_verified_at is None)
-    if not (unproved and terms.must_verify):
-        return Letter(user.email if user else "", "already_registered", {"link": terms.home})
+    if not (unproved and context.must_verify):
+        return Mail(user.email if user else "", "already_registered", {"link": context.home})
     # To the address as stored, never as typed: they may be look-alikes of each other.
-    address = user.email if user else errand.email
-    pending = _make_pending(session, errand, address, errand.password_hash)
-    errand.registration_id, errand.password_hash = pending.id, None
-    session.add(errand)
-    return _renew(session, pending, terms)
+    address = user.email if user else job.email
+    pending = _make_pending(session, job, address, job.password_hash)
+    job.registration_id, job.password_hash = pending.id, None
+    session.add(job)
+    return _renew(session, pending, context)
 
 
-def _make_at_once(session: Session, errand: Errand, terms: Terms) -> Letter | None:
+def _make_at_once(session: Session, job: Job, context: JobContext) -> Mail | None:
     user = User(
-        email=errand.email,
-        email_key=errand.email_key,
-        password_hash=errand.password_hash or "",
+        email=job.email,
+        email_key=job.email_key,
+        password_hash=job.password_hash or "",
         role="user",
     )
     session.add(user)
     session.flush()
-    record(session, "registered", source_of(errand).by(user.id), user_id=user.id)
-    terms.hooks.on_registered(session, user)
-    errand.user_id, errand.password_hash = user.id, None
-    session.add(errand)
+    record(session, "registered", source_of(job).by(user.id), user_id=user.id)
+    context.hooks.on_registered(session, user)
+    job.user_id, job.password_hash = user.id, None
+    session.add(job)
     session.flush()
-    return _prove(session, errand, terms)
+    return _prove(session, job, context)
 
 
 def _make_pending(
-    session: Session, errand: Errand, address: str, password_hash: str
+    session: Session, job: Job, address: str, password_hash: str
 ) -> PendingRegistration:
     """Earlier ones of the address stay as they are, up to a bound that no network uses up alone."""
     made = PendingRegistration(
         email=address,
-        email_key=errand.email_key,
+        email_key=job.email_key,
         password_hash=password_hash,
-        ip=errand.ip,
-        network=errand.network,
-        user_agent=errand.user_agent,
-        request_id=errand.request_id,
+        ip=job.ip,
+        network=job.network,
+        user_agent=job.user_agent,
+        request_id=job.request_id,
         expires_at=utc_now() + one_time.LIVES["verify"],
     )
     oldest_first = list(
@@ -108,7 +108,9 @@ def _make_pending(
     return made
 
 
-def _renew(session: Session, pending: PendingRegistration | None, terms: Terms) -> Letter | None:
+def _renew(
+    session: Session, pending: PendingRegistration | None, context: JobContext
+) -> Mail | None:
     """A fresh link for a registration; the one before it is good no more."""
     if pending is None:
         return None
@@ -116,18 +118,18 @@ def _renew(session: Session, pending: PendingRegistration | None, terms: Terms) 
     pending.expires_at = utc_now() + one_time.LIVES["verify"]
     pending.wrong_passwords = 0
     session.add(pending)
-    link = terms.link("verify-email", token, ASK)
-    return Letter(pending.email, "verify_email", {"link": link, **HOURS})
+    link = context.link("verify-email", token, ASK)
+    return Mail(pending.email, "verify_email", {"link": link, **HOURS})
 
 
-def verify(session: Session, errand: Errand, terms: Terms) -> Letter | None:
+def verify(session: Session, job: Job, context: JobContext) -> Mail | None:
     """The link again: of the newest registration, else of an account that has yet to prove."""
-    if is_superseded(session, errand):
+    if is_superseded(session, job):
         return None
     newest = (
         select(PendingRegistration)
         .where(
-            PendingRegistration.email_key == errand.email_key,
+            PendingRegistration.email_key == job.email_key,
             col(PendingRegistration.expires_at) > utc_now(),
         )
         .order_by(col(PendingRegistration.created_at).desc())
@@ -135,16 +137,16 @@ def verify(session: Session, errand: Errand, terms: Terms) -> Letter | None:
         .with_for_update()
     )
     pending = session.exec(newest).one_or_none()
-    return _renew(session, pending, terms) or _prove(session, errand, terms)
+    return _renew(session, pending, context) or _prove(session, job, context)
 
 
-def _prove(session: Session, errand: Errand, terms: Terms) -> Letter | None:
-    user = lock_account_of(session, errand)
+def _prove(session: Session, job: Job, context: JobContext) -> Mail | None:
+    user = lock_account_of(session, job)
     if user is None or not user.is_active or user.email_verified_at is not None:
         return None
     token = one_time.issue(session, "verify", user, user.email)
-    link = terms.link("verify-email", token, ASK)
-    return Letter(user.email, "verify_email", {"link": link, **HOURS})
+    link = context.link("verify-email", token, ASK)
+    return Mail(user.email, "verify_email", {"link": link, **HOURS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,4 +294,4 @@ def _take_over(
     set_password(session, user, pending.password_hash, "password_reset", acting)
 
 
-HANDLERS: Mapping[str, Doing] = {"register": register, "verify": verify}
+HANDLERS: Mapping[str, Handler] = {"register": register, "verify": verify}

@@ -22,7 +22,7 @@ class NoSuchSession(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Lives:
+class Lifetimes:
     """How long things live, by the settings."""
 
     grace: timedelta

@@ -24,7 +24,7 @@ from gatehouse.accounts.stamps import end_account, raise_stamp
 from gatehouse.hooks import Hooks
 from gatehouse.mailer.jobs import notify
 from gatehouse.store.database import CommittedRefusal
-from gatehouse.store.tables import AuditEvent, Errand, LoginSession, ServiceEpoch, User, utc_now
+from gatehouse.store.tables import AuditEvent, Job, LoginSession, ServiceEpoch, User, utc_now
 from gatehouse.store.tables import LockedUser as LockedUser
 from gatehouse.throttling.origin import Origin
 
@@ -109,7 +109,7 @@ def lock_address(session: Session, email_key: str) -> LockedUser | None:
     return lock_user(session, found) if found else None
 
 
-def lock_account_of(session: Session, job: Errand) -> LockedUser | None:
+def lock_account_of(session: Session, job: Job) -> LockedUser | None:
     """The account that a job acts for, held; None if there is none, or its stamp has moved on.
 
     What a form asked for is bound to the account's stamp here, at the first look at it.

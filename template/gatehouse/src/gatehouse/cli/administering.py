@@ -80,7 +80,7 @@ def cleanup(service: Service, _: argparse.Namespace) -> int:
     core: Gatehouse = load(service).state.gatehouse
     total = 0
     while True:
-        done = clean_some(core.database, core.lives.idle)
+        done = clean_some(core.database, core.lifetimes.idle)
         total += done
         if not done:
             break

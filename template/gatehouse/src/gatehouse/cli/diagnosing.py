@@ -1,4 +1,4 @@
-"""The command `doctor`: each risk of this deployment that can be seen, and its remedy.
+"""The command `doctor`: each risk of this deployment that can be facts, and its remedy.
 
 It needs no running service; what keeps a service from starting is a finding like any other, and
 the other checks go on as far as they can.
@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlmodel import Session, col, func, select
 
 from gatehouse.accounts.invisible import holds_invisible
-from gatehouse.cli.risks import ANYWHERE, Seen
+from gatehouse.cli.risks import ANYWHERE, Facts
 from gatehouse.cli.risky_settings import CONFIGURED, sqlite_file
 from gatehouse.cli.service import Service
 from gatehouse.cli.serving import check_mail, load
@@ -30,12 +30,14 @@ BATCH = 10_000  # accounts that are in memory at once
 
 def diagnose(service: Service, asked: argparse.Namespace) -> int:
     """Print each finding. The exit code is 1 if one of them is a problem."""
-    seen = replace(_look(service), online=asked.online)
-    found = [(name, finding) for name, check in ANYWHERE.items() for finding in check(seen)]
+    facts = replace(_look(service), online=asked.online)
+    found = [(name, finding) for name, check in ANYWHERE.items() for finding in check(facts)]
     checks = len(ANYWHERE)
-    if seen.settings is not None:
+    if facts.settings is not None:
         checks += len(CONFIGURED)
-        found += [(name, one) for name, check in CONFIGURED.items() for one in check(seen.settings)]
+        found += [
+            (name, one) for name, check in CONFIGURED.items() for one in check(facts.settings)
+        ]
     for name, finding in found:
         print(f"{'NOTE' if finding.is_note else 'PROBLEM'}  {name}: {finding.text}")
         print(f"  Remedy: {finding.remedy}\n")
@@ -44,11 +46,11 @@ def diagnose(service: Service, asked: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _look(service: Service) -> Seen:
+def _look(service: Service) -> Facts:
     try:
         settings = service.settings()
     except StartRefused as refusal:
-        return Seen(service, start=str(refusal))
+        return Facts(service, start=str(refusal))
     file = sqlite_file(settings)
     is_missing = file is not None and not file.exists()
     start, sends_mail = _try_start(service)
@@ -56,7 +58,7 @@ def _look(service: Service) -> Seen:
         # The application made it; one made by whoever asks here may be closed to the service.
         with suppress(OSError):
             file.unlink() if file.stat().st_size == 0 else None
-        found = Seen(service, database="the SQLite file is not there")
+        found = Facts(service, database="the SQLite file is not there")
     else:
         found = _look_at_database(service, settings.database_url)
     return replace(found, settings=settings, start=start, sends_mail=sends_mail)
@@ -78,7 +80,7 @@ def _try_start(service: Service) -> tuple[str, bool]:
     return "", sends_mail
 
 
-def _look_at_database(service: Service, url: str) -> Seen:
+def _look_at_database(service: Service, url: str) -> Facts:
     """Why it cannot be used, or what is found in it."""
     active = select(func.count()).where(User.role == "admin", col(User.is_active).is_(True))
     since = utc_now() - timedelta(days=1)
@@ -86,18 +88,18 @@ def _look_at_database(service: Service, url: str) -> Seen:
     try:
         with closing(Database(url)) as database, database.read() as session:
             if reason := lost(session.connection(), service.migrations):
-                return Seen(service, database=reason)
+                return Facts(service, database=reason)
             if unmigrated(session.connection(), service.migrations):
-                return Seen(service, database="a migration is missing in it")
+                return Facts(service, database="a migration is missing in it")
             administrators = session.exec(active).one()
-            return Seen(
+            return Facts(
                 service,
                 administrators=administrators,
                 lookalikes=list(_lookalikes(session)),
                 clients=frozenset(session.exec(named.distinct().limit(1_000))),
             )
     except Exception as error:  # a driver's text may hold the URL
-        return Seen(service, database=f"it does not answer as it should ({type(error).__name__})")
+        return Facts(service, database=f"it does not answer as it should ({type(error).__name__})")
 
 
 def _lookalikes(session: Session) -> Iterator[UUID]:

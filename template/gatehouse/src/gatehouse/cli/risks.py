@@ -33,7 +33,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Facts:
     """What was found out first. No settings: one of them is refused."""
 
     service: Service
@@ -50,27 +50,27 @@ class Seen:
 Findings = Iterator[Finding]
 
 
-def _start(seen: Seen) -> Findings:
-    if seen.start:
-        again = f"{seen.service.command} serve"
-        yield Finding(f"The service does not start: {seen.start}", f"put it right, then: {again}")
+def _start(facts: Facts) -> Findings:
+    if facts.start:
+        again = f"{facts.service.command} serve"
+        yield Finding(f"The service does not start: {facts.start}", f"put it right, then: {again}")
 
 
-def _unknown(seen: Seen) -> Findings:
-    for name in seen.service.settings.unknown_variables():
+def _unknown(facts: Facts) -> Findings:
+    for name in facts.service.settings.unknown_variables():
         yield Finding(
             f"{name} is not a setting of this service: it has no effect.",
             "correct the name, or take it away; a misspelt setting protects nobody.",
         )
 
 
-def _env_file(_: Seen) -> Findings:
+def _env_file(_: Facts) -> Findings:
     with suppress(OSError):
         if open_to_others(Path(".env")):
             yield Finding("Other users of this machine may read .env.", "chmod 600 .env")
 
 
-def _env_in_git(_: Seen) -> Findings:
+def _env_in_git(_: Facts) -> Findings:
     git = shutil.which("git")
     if not git:
         return
@@ -84,48 +84,48 @@ def _env_in_git(_: Seen) -> Findings:
             )
 
 
-def _database(seen: Seen) -> Findings:
-    if seen.database:
+def _database(facts: Facts) -> Findings:
+    if facts.database:
         yield Finding(
-            f"The database at DATABASE_URL cannot be used: {seen.database}.",
-            f"see that it runs and can be reached, then: {seen.service.command} migrate",
+            f"The database at DATABASE_URL cannot be used: {facts.database}.",
+            f"see that it runs and can be reached, then: {facts.service.command} migrate",
         )
 
 
-def _administrators(seen: Seen) -> Findings:
-    if seen.administrators == 0:
+def _administrators(facts: Facts) -> Findings:
+    if facts.administrators == 0:
         yield Finding(
             "There is no active administrator: nobody can disable an account over the API.",
-            f"{seen.service.command} user create you@example.com --admin",
+            f"{facts.service.command} user create you@example.com --admin",
         )
 
 
-def _lookalikes(seen: Seen) -> Findings:
-    if count := len(seen.lookalikes):
-        some = ", ".join(str(id_) for id_ in seen.lookalikes[:SHOWN])
+def _lookalikes(facts: Facts) -> Findings:
+    if count := len(facts.lookalikes):
+        some = ", ".join(str(id_) for id_ in facts.lookalikes[:SHOWN])
         yield Finding(
             f"The address of {count} account{'' if count == 1 else 's'} holds a character that "
-            f"cannot be seen, so it looks like another's: {some}{'' if count <= SHOWN else ', …'}",
+            f"cannot be facts, so it looks like another's: {some}{'' if count <= SHOWN else ', …'}",
             "look each up by its id (GET /users/{id}) and ask whose it is; its owner may change "
-            f"the address, and `{seen.service.command} user disable ADDRESS` stops the others.",
+            f"the address, and `{facts.service.command} user disable ADDRESS` stops the others.",
         )
 
 
-def _mail(seen: Seen) -> Findings:
-    if seen.settings is None or seen.sends_mail:
+def _mail(facts: Facts) -> Findings:
+    if facts.settings is None or facts.sends_mail:
         return
     remedy = "set SMTP_URL, such as smtp://user:password@host:587"
-    if not seen.settings.smtp_url:
+    if not facts.settings.smtp_url:
         yield Finding("SMTP_URL is not set: password resets do not arrive.", remedy)
-    elif not seen.settings.mail_from:
+    elif not facts.settings.mail_from:
         yield Finding(
             "MAIL_FROM is not set while SMTP_URL is: servers refuse or hide such mail.",
             "set MAIL_FROM, such as Notes <no-reply@example.com>",
         )
 
 
-def _mail_server(seen: Seen) -> Findings:
-    url = seen.settings.smtp_url if seen.settings and not seen.sends_mail else ""
+def _mail_server(facts: Facts) -> Findings:
+    url = facts.settings.smtp_url if facts.settings and not facts.sends_mail else ""
     if url and url != TERMINAL and (why := reach(url)):
         yield Finding(
             f"SMTP_URL leads to no server that takes mail from here: {why}.",
@@ -134,18 +134,18 @@ def _mail_server(seen: Seen) -> Findings:
         )
 
 
-def _migrations(seen: Seen) -> Findings:
-    if is_missing(seen.service.migrations) and not seen.database:
+def _migrations(facts: Facts) -> Findings:
+    if is_missing(facts.service.migrations) and not facts.database:
         yield Finding(
-            f"{seen.service.migrations} has no env.py: nothing looks after your own tables.",
+            f"{facts.service.migrations} has no env.py: nothing looks after your own tables.",
             "bring the folder there; if there is none, say MIGRATIONS = None in main.py.",
             is_note=True,
         )
 
 
-def _clients(seen: Seen) -> Findings:
-    trusted = seen.settings.trusted_proxies if seen.settings else ()
-    if seen.clients and all(is_trusted(client, trusted) for client in seen.clients):
+def _clients(facts: Facts) -> Findings:
+    trusted = facts.settings.trusted_proxies if facts.settings else ()
+    if facts.clients and all(is_trusted(client, trusted) for client in facts.clients):
         yield Finding(
             "Every client of the last day had the address of a trusted proxy: if its "
             "X-Forwarded-For is missing or cannot be read, all its clients count as one.",
@@ -155,7 +155,7 @@ def _clients(seen: Seen) -> Findings:
         )
 
 
-def _core_files(_: Seen) -> Findings:
+def _core_files(_: Facts) -> Findings:
     if changed := list(changed_files(CORE)):
         yield Finding(
             f"Core files differ from the release, so fixes may not reach you: {', '.join(changed)}",
@@ -164,7 +164,7 @@ def _core_files(_: Seen) -> Findings:
         )
 
 
-def _moved_edits(_: Seen) -> Findings:
+def _moved_edits(_: Facts) -> Findings:
     try:
         missing = missing_edits(CORE)
     except CannotLook as why:
@@ -182,7 +182,7 @@ def _moved_edits(_: Seen) -> Findings:
             )
 
 
-def _compiled(_: Seen) -> Findings:
+def _compiled(_: Facts) -> Findings:
     """What this command imported it compiled, and kept where Python may write."""
     files = [getattr(sys.modules.get(name), "__file__", None) for name in IMPORTED]
     if not all(Path(cache_from_source(file)).is_file() for file in files if file):
@@ -194,13 +194,13 @@ def _compiled(_: Seen) -> Findings:
         )
 
 
-def _release(seen: Seen) -> Findings:
-    if seen.online:
+def _release(facts: Facts) -> Findings:
+    if facts.online:
         yield from _waiting()
     elif version := release():
         yield Finding(
             f"This service was rendered from {version}.",
-            f"see with `{seen.service.command} doctor --online` whether there is a newer one.",
+            f"see with `{facts.service.command} doctor --online` whether there is a newer one.",
             is_note=True,
         )
 

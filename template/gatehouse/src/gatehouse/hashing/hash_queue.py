@@ -54,15 +54,15 @@ class HashQueue:
         try:
             future = self._executor.submit(take_turn)
         except RuntimeError:  # closed meanwhile
-            self._leave(client)
+            self._release(client)
             raise
 
-        def leave(_: Future[T]) -> None:
-            self._leave(client)
+        def end(_: Future[T]) -> None:
+            self._release(client)
 
         # Called too when a client leaves and its call is cancelled while waiting; one that runs
         # cannot be stopped and keeps its place until its memory is free.
-        future.add_done_callback(leave)
+        future.add_done_callback(end)
         return asyncio.wrap_future(future)
 
     def submit(self, work: Callable[[], object]) -> None:
@@ -85,7 +85,7 @@ class HashQueue:
             self._pending += 1
             self._pending_of[client] += 1
 
-    def _leave(self, client: str) -> None:
+    def _release(self, client: str) -> None:
         with self._lock:
             self._pending -= 1
             self._pending_of[client] -= 1

@@ -1,7 +1,7 @@
-"""Errands: what a request leaves to be done after its answer.
+"""Jobs: what a request leaves to be done after its answer.
 
-A door that anyone may knock at (registration, a forgotten password) writes one row here and
-answers. Whether there is an account is seen only later, so no answer can tell (ASVS 6.3.8).
+A form that anyone may send (registration, a forgotten password) writes one row here, and is
+answered. Whether there is an account is seen only later, so no answer can say (ASVS 6.3.8).
 """
 
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from sqlmodel import Session, col, select
 
 from gatehouse.hooks import Hooks
 from gatehouse.store.database import NOTES
-from gatehouse.store.tables import Errand, User
+from gatehouse.store.tables import Job, User
 from gatehouse.throttling.origin import Origin
 
 MAIL_WAITS = "mail waits"  # a note of a transaction
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Mail:
     """A mail to be sent: the name of its template, and what the template is filled with."""
 
     to: str
@@ -28,8 +28,8 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What doing an errand depends on. `pages` is where the links of mails lead, `home` above."""
+class JobContext:
+    """What a handler needs besides the job. `pages` is where the links of mails lead, `home` above."""
 
     hooks: Hooks
     home: str
@@ -41,11 +41,11 @@ class Terms:
         return f"{self.pages}/{page}#token={token}{more}"
 
 
-# Does an errand in its own transaction; what is to be mailed, if anything.
-Doing = Callable[[Session, Errand, Terms], Letter | None]
+# Does a job in a transaction of its own; what is to be mailed, if anything.
+Handler = Callable[[Session, Job, JobContext], Mail | None]
 
 
-def leave(
+def enqueue(
     session: Session,
     kind: str,
     origin: Origin,
@@ -56,14 +56,14 @@ def leave(
     stamp: int | None = None,
     password_hash: str | None = None,
 ) -> None:
-    """Leave an errand, in the caller's transaction; after its commit the outbox is told.
+    """Enqueue a job, in the caller's transaction; after its commit the outbox hears of it.
 
-    `stamp` is that of the account that it acts for: an errand that makes a link is void when
+    `stamp` is that of the account that it acts for: a job that makes a link is void when
     the account's has moved on.
     """
     session.info.setdefault(NOTES, []).append(MAIL_WAITS)
     session.add(
-        Errand(
+        Job(
             kind=kind,
             email=email,
             email_key=email_key,
@@ -80,25 +80,25 @@ def leave(
 
 def notify(session: Session, kind: str, user: User, origin: Origin) -> None:
     """A mail to an account's present address about something that happened to it."""
-    leave(session, kind, origin, email=user.email, email_key=user.email_key, user_id=user.id)
+    enqueue(session, kind, origin, email=user.email, email_key=user.email_key, user_id=user.id)
 
 
-def source_of(errand: Errand) -> Origin:
+def source_of(job: Job) -> Origin:
     """Where the request came from that asked for it."""
     return Origin(
-        ip=errand.ip,
-        network=errand.network,
-        user_agent=errand.user_agent,
-        request_id=errand.request_id,
+        ip=job.ip,
+        network=job.network,
+        user_agent=job.user_agent,
+        request_id=job.request_id,
     )
 
 
-def is_superseded(session: Session, errand: Errand) -> bool:
+def is_superseded(session: Session, job: Job) -> bool:
     """Whether the same account asked for the same again later: then that is done alone."""
-    later = select(Errand.id).where(
-        Errand.kind == errand.kind,
-        Errand.user_id == errand.user_id,
-        Errand.email_key == errand.email_key,
-        col(Errand.created_at) > errand.created_at,
+    later = select(Job.id).where(
+        Job.kind == job.kind,
+        Job.user_id == job.user_id,
+        Job.email_key == job.email_key,
+        col(Job.created_at) > job.created_at,
     )
     return session.exec(later.limit(1)).first() is not None

@@ -1,6 +1,6 @@
-"""Does the errands, in every process, from a table that survives a crash.
+"""Does the jobs, in every process, from a table that survives a crash.
 
-At least once: an errand goes when its mail has been sent. A process that dies between the two
+At least once: a job goes when its mail has been sent. A process that dies between the two
 leaves it to be done again, and then the mail comes twice; its newer link is the good one.
 """
 
@@ -14,14 +14,14 @@ from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, select
 
-from gatehouse.mailer.jobs import Doing, Letter, Terms
+from gatehouse.mailer.jobs import Handler, JobContext, Mail
 from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.store.database import Database
-from gatehouse.store.tables import Errand, utc_now
+from gatehouse.store.tables import Job, utc_now
 
 log = logging.getLogger("gatehouse.outbox")
 
-# A moment in which errands of several requests come together: what one of them costs does not
+# A moment in which jobs of several requests come together: what one of them costs does not
 # show in the time of the request after it.
 GATHER = 1.0  # seconds
 LOOK = 15.0  # seconds between two looks for what another process has left
@@ -31,15 +31,19 @@ MAIL_TROUBLE = "The task that sends mail does not work."
 
 
 class Outbox:
-    """One process's share of the errands. `handlers`: what is done for each kind of them."""
+    """One process's share of the jobs. `handlers`: what is done for each kind of them."""
 
     def __init__(
-        self, database: Database, mailer: Mailer, terms: Terms, handlers: Mapping[str, Doing]
+        self,
+        database: Database,
+        mailer: Mailer,
+        context: JobContext,
+        handlers: Mapping[str, Handler],
     ) -> None:
         self.handlers = handlers
         self._database = database
         self._mailer = mailer
-        self._terms = terms
+        self._context = context
         self._left = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -64,7 +68,7 @@ class Outbox:
         self._task = self._loop.create_task(self._run())
 
     async def stop(self) -> None:
-        """Finish the errand under way; the others stay in the table."""
+        """Finish the job under way; the others stay in the table."""
         self._stopping = True
         self._loop = None
         if self._task:
@@ -74,7 +78,7 @@ class Outbox:
             self._task = None
 
     def poke(self) -> None:
-        """An errand was left. From any thread."""
+        """A job was left. From any thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._left.set)
 
@@ -88,70 +92,70 @@ class Outbox:
                 await asyncio.to_thread(self.do_due)
                 self._failed = False
             except SQLAlchemyError as error:
-                log.error("errands could not be read: %s", type(error).__name__)
+                log.error("jobs could not be read: %s", type(error).__name__)
             except Exception as error:
                 # Such as "can't start new thread": the task that ends here is started by nobody.
                 self._failed = True
                 log.error("no mail is sent, to be tried again: %s", type(error).__name__)
 
     def do_due(self) -> int:
-        """Do every errand that is due now; returns how many there were. Blocks."""
+        """Do every job that is due now; returns how many there were. Blocks."""
         done = 0
-        while not self._stopping and (errand := self._claim()) is not None:
-            self._do(errand)
+        while not self._stopping and (job := self._claim()) is not None:
+            self._do(job)
             done += 1
         return done
 
-    def _claim(self) -> Errand | None:
-        """The errand that is due longest, for this process alone until its lease is over."""
+    def _claim(self) -> Job | None:
+        """The job that is due longest, for this process alone until its lease is over."""
         now = utc_now()
-        due = select(Errand).where(col(Errand.due_at) <= now).order_by(col(Errand.due_at)).limit(1)
+        due = select(Job).where(col(Job.due_at) <= now).order_by(col(Job.due_at)).limit(1)
         with self._database.read() as session:
             if session.exec(due).first() is None:  # so that an idle look takes no lock on SQLite
                 return None
         with self._database.write() as session:
-            errand = session.exec(due.with_for_update(skip_locked=True)).one_or_none()
-            if errand is not None:
-                errand.attempts += 1
-                errand.due_at = now + LEASE
-                session.add(errand)
-            return errand
+            job = session.exec(due.with_for_update(skip_locked=True)).one_or_none()
+            if job is not None:
+                job.attempts += 1
+                job.due_at = now + LEASE
+                session.add(job)
+            return job
 
-    def _do(self, errand: Errand) -> None:
+    def _do(self, job: Job) -> None:
         try:
             with self._database.write() as session:
-                letter = self._prepare(session, errand)
-            if letter is not None:
-                self._mailer.send(letter.to, letter.template, letter.values)
+                mail = self._prepare(session, job)
+            if mail is not None:
+                self._mailer.send(mail.to, mail.template, mail.values)
                 with self._database.write() as session:
-                    session.execute(delete(Errand).where(col(Errand.id) == errand.id))
+                    session.execute(delete(Job).where(col(Job.id) == job.id))
         except (MailNotSent, SQLAlchemyError) as error:
             reason = str(error) if isinstance(error, MailNotSent) else type(error).__name__
-            self._put_off(errand, reason)
+            self._put_off(job, reason)
         except Exception:  # of an owner's hook
-            log.exception("the errand %s failed", errand.kind)
-            self._put_off(errand, "an error, see above")
+            log.exception("the job %s failed", job.kind)
+            self._put_off(job, "an error, see above")
 
-    def _prepare(self, session: Session, errand: Errand) -> Letter | None:
-        """The database's part of an errand. One that needs no mail is over with it."""
-        current = session.get(Errand, errand.id)
+    def _prepare(self, session: Session, job: Job) -> Mail | None:
+        """The database's part of a job. One that needs no mail is over with it."""
+        current = session.get(Job, job.id)
         if current is None:
             return None
-        letter = self.handlers[current.kind](session, current, self._terms)
-        if letter is None:
+        mail = self.handlers[current.kind](session, current, self._context)
+        if mail is None:
             session.delete(current)
-        return letter
+        return mail
 
-    def _put_off(self, errand: Errand, reason: str) -> None:
+    def _put_off(self, job: Job, reason: str) -> None:
         """Try again later: after half a minute, then twice as long each time, up to an hour."""
-        age = utc_now() - errand.created_at
-        log.error("mail %s (%s) was not sent: %s", errand.id, errand.kind, reason)
+        age = utc_now() - job.created_at
+        log.error("mail %s (%s) was not sent: %s", job.id, job.kind, reason)
         with self._database.write() as session:
-            current = session.get(Errand, errand.id)
+            current = session.get(Job, job.id)
             if current is None:
                 return
             if age > KEPT:
-                log.error("mail %s is given up after %d attempts", errand.id, current.attempts)
+                log.error("mail %s is given up after %d attempts", job.id, current.attempts)
                 session.delete(current)
             else:
                 wait = min(3_600, 30 * 2 ** (current.attempts - 1))

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 log = logging.getLogger("gatehouse.smtp")
 
 STEP = 15.0  # seconds for each of the mail server's answers
-WHOLE = 45.0  # seconds for all of them: the outbox lends an errand for 60
+WHOLE = 45.0  # seconds for all of them: the outbox lends a job for 60
 
 
 class NoTls(Exception):

@@ -119,7 +119,7 @@ def _administered(
     try:
         with core.database.write() as session:
             user = users.lock_administered(
-                session, acting, user_id, core.roles, core.lives.idle, origin, role=role
+                session, acting, user_id, core.roles, core.lifetimes.idle, origin, role=role
             )
             yield session, user
     except users.NoSuchUser:

@@ -42,6 +42,6 @@ def _refresh(
 def _clean(core: Gatehouse) -> None:
     """Some of what is over, on the way. What goes wrong here is no business of the client's."""
     try:
-        clean_some(core.database, core.lives.idle)
+        clean_some(core.database, core.lifetimes.idle)
     except SQLAlchemyError as error:
         log.warning("expired rows were not deleted: %s", type(error).__name__)

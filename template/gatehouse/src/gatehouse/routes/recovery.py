@@ -1,4 +1,4 @@
-"""The doors for mailed links: an address is proved, a forgotten password is set anew."""
+"""The routes for mailed links: an address is proved, a forgotten password is set anew."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,8 +16,8 @@ from gatehouse.routes.shared import (
     Accepted,
     Body,
     LimitedRoute,
+    enqueue_form,
     hash_new_password,
-    knock,
     limited,
 )
 from gatehouse.state import Core, Gatehouse, RequestOrigin
@@ -86,7 +86,7 @@ def _confirm(core: Gatehouse, origin: Origin, token: str) -> None:
 @limited(FORGOT)
 def forgot_password(asked: ForgottenPassword, core: Core, origin: RequestOrigin) -> Accepted:
     """Ask for a mail with a link that sets a new password. Nothing changes until it is used."""
-    return knock(core, origin, "forgot", asked.email)
+    return enqueue_form(core, origin, "forgot", asked.email)
 
 
 @router.post("/reset-password", status_code=204, responses=_BAD_LINK)

@@ -11,8 +11,8 @@ from gatehouse.routes.shared import (
     Accepted,
     Body,
     LimitedRoute,
+    enqueue_form,
     hash_new_password,
-    knock,
     limited,
 )
 from gatehouse.state import Core, RequestOrigin
@@ -41,7 +41,7 @@ class AddressOnly(Body):
 async def register(new: Registration, core: Core, origin: RequestOrigin) -> Accepted:
     """Ask for an account. The mail that follows has a link, or says that there is one already."""
     password_hash = await hash_new_password(core, origin, new.password, new.email, "password")
-    return await core.database.run(knock, core, origin, "register", new.email, password_hash)
+    return await core.database.run(enqueue_form, core, origin, "register", new.email, password_hash)
 
 
 @router.post("/verify-email/resend", status_code=202, responses=TOO_MANY)
@@ -49,4 +49,4 @@ async def register(new: Registration, core: Core, origin: RequestOrigin) -> Acce
 @limited(RESEND)
 def resend_verification(asked: AddressOnly, core: Core, origin: RequestOrigin) -> Accepted:
     """Ask for the mail with the link again."""
-    return knock(core, origin, "verify", asked.email)
+    return enqueue_form(core, origin, "verify", asked.email)

@@ -95,7 +95,7 @@ def _session_of(core: Gatehouse, session: Session, token: str) -> UUID | None:
 def list_sessions(caller: Caller, core: Core) -> list[SessionOut]:
     """Your live sessions, the one used last first."""
     with core.database.read() as session:
-        rows = live_sessions(session, caller.user_id, core.lives.idle)
+        rows = live_sessions(session, caller.user_id, core.lifetimes.idle)
     return [SessionOut(**row.model_dump(), current=row.id == caller.session_id) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""What the doors to accounts share: their limits, their bodies, and how a password is asked for."""
+"""What the routes to accounts share: their limits, their bodies, and how a password is asked for."""
 
 import logging
 from collections.abc import Callable, Coroutine
@@ -17,7 +17,7 @@ from gatehouse.accounts.logins import prove_password
 from gatehouse.accounts.proving import WrongPassword, refuse_throttled
 from gatehouse.hashing.password_policy import check_new_password
 from gatehouse.hashing.passwords import WeakPassword
-from gatehouse.mailer.jobs import leave
+from gatehouse.mailer.jobs import enqueue
 from gatehouse.signing.tokens import AccessToken
 from gatehouse.state import Gatehouse, RequestOrigin, core_of, origin_of_request
 from gatehouse.store.tables import User
@@ -55,7 +55,7 @@ CallerOrigin = Annotated[Origin, Depends(_origin_of_caller)]
 
 
 def refuse_flood(core: Gatehouse, origin: Origin, limit: Limit) -> None:
-    """Count a call of a door against what one client address may do there."""
+    """Count a call of a route against what one client address may do there."""
     refuse_throttled(core, origin, lambda: core.throttle.count(limit, origin.network))
 
 
@@ -86,18 +86,20 @@ class LimitedRoute(APIRoute):
         return counted
 
 
-def knock(
+def enqueue_form(
     core: Gatehouse, origin: Origin, kind: str, email: str, password_hash: str | None = None
 ) -> Accepted:
-    """Leave an errand for an address: the same row whoever has an account (ASVS 6.3.8).
+    """Enqueue a job for an address: the same row whoever has an account (ASVS 6.3.8).
 
-    Beyond the limit of mails to one address nothing is left, and the answer is the same.
+    Beyond the limit of mails to one address nothing is enqueued, and the answer is the same.
     """
     key = lenient_key(email)
     address = email if password_hash is None else normalise(email)[0]
     if core.throttle.allows_mail(kind, key, origin.network):
         with core.database.write() as session:
-            leave(session, kind, origin, email=address, email_key=key, password_hash=password_hash)
+            enqueue(
+                session, kind, origin, email=address, email_key=key, password_hash=password_hash
+            )
     return Accepted()
 
 
@@ -158,6 +160,6 @@ def require_open(
 ) -> users.LockedUser:
     """The caller's account, if the session that asks is live in this transaction; else 401."""
     try:
-        return users.require_session(session, user, caller.session_id, core.lives.idle)
+        return users.require_session(session, user, caller.session_id, core.lifetimes.idle)
     except users.NotLoggedIn:
         raise BAD_TOKEN from None

@@ -234,7 +234,7 @@ class PendingRegistration(_Quiet, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
-class Errand(_Quiet, table=True):
+class Job(_Quiet, table=True):
     """Work for after the answer: to see who has an account, and to mail. See `mailer/outbox.py`.
 
     It holds what was asked for, never a token: that is made when the mail goes out.

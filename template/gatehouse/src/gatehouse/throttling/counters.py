@@ -80,9 +80,9 @@ class SharedStore:
             if back:
                 log.info("the shared throttle store is back in use")
 
-    def look(self, windows: Sequence[Window]) -> list[tuple[float, int]]:
+    def look(self, limits: Sequence[Window]) -> list[tuple[float, int]]:
         """When the oldest in each window was counted, and how many there are."""
-        return self.run(partial(look, windows))
+        return self.run(partial(look, limits))
 
     def forget(self) -> None:
         """Forget all that this process has counted, which tests do between each other."""

@@ -31,9 +31,9 @@ class Store(Protocol):
 Window = tuple[str, int, int]  # a key, and at most how many in how many seconds
 
 
-def look(windows: Sequence[Window], store: Store) -> list[tuple[float, int]]:
+def look(limits: Sequence[Window], store: Store) -> list[tuple[float, int]]:
     """When the oldest in each window was counted, and how many there are."""
-    return [store.get_moving_window(*window) for window in windows]
+    return [store.get_moving_window(*window) for window in limits]
 
 
 class _Window:
@@ -75,9 +75,9 @@ class MemoryStore:
                 self._make_room()
             return work(self)
 
-    def look(self, windows: Sequence[Window]) -> list[tuple[float, int]]:
+    def look(self, limits: Sequence[Window]) -> list[tuple[float, int]]:
         """When the oldest in each window was counted, and how many there are."""
-        return self.run(partial(look, windows))
+        return self.run(partial(look, limits))
 
     def forget(self) -> None:
         """Forget all that was counted, which tests do between each other."""

@@ -89,18 +89,18 @@ class Throttle:
         address has had too many in all; and however many kinds there are, no network takes all of
         these. What is refused counts nowhere.
         """
-        windows = (
+        limits = (
             _window(MAIL, kind, key, network),
             _window(MAIL_SHARE, key, network),
             _window(MAIL_ADDRESS, key),
         )
 
         def take(store: Store) -> bool:
-            for window in windows:
+            for window in limits:
                 if store.get_moving_window(*window)[1] >= window.amount:
                     return False
             # Full only if others came between, in a shared store: then one of another is lost.
-            return all(store.acquire_entry(*window) for window in windows)
+            return all(store.acquire_entry(*window) for window in limits)
 
         return self.store.run(take)
 
@@ -136,9 +136,9 @@ class Throttle:
         pair = _window(LOGIN_PAIR, account, network)
         right = _window(LOGIN_RIGHT, account, network)
         whole = _window(LOGIN_NETWORK, network)
-        windows = (pair, right, whole)
-        *counted, (_, more) = self.store.look((*windows, _returned(whole)))
-        for window, (_, number) in zip(windows, counted, strict=True):
+        limits = (pair, right, whole)
+        *counted, (_, more) = self.store.look((*limits, _returned(whole)))
+        for window, (_, number) in zip(limits, counted, strict=True):
             if number >= window.amount + (more if window is whole else 0):
                 raise self.store.run(partial(_refusal, window))
 

@@ -135,7 +135,10 @@ async def load_current_user(caller: Caller, core: Core) -> User:
     def load() -> User | None:
         with core.database.read() as session:
             return users.find_live_user(
-                session, user_id=caller.user_id, session_id=caller.session_id, idle=core.lives.idle
+                session,
+                user_id=caller.user_id,
+                session_id=caller.session_id,
+                idle=core.lifetimes.idle,
             )
 
     user = await core.database.run(load)
