@@ -85,8 +85,8 @@ MUTATIONS = {
         "            enqueue(\n                session, kind, origin, email=address,",
         (
             "            if session.exec(users.select(User).where(User.email_key == "
-            "key)).first():\n                return Accepted()\n            enqueue(\n                "
-            "session, kind, origin, email=address,"
+            "key)).first():\n                return Accepted()\n            enqueue(\n"
+            "                session, kind, origin, email=address,"
         ),
         "gatehouse/tests/test_registration.py taken",
     ),

@@ -229,7 +229,7 @@ def test_a_mail_server_that_would_take_no_mail_is_found(
 
 
 @pytest.mark.parametrize(
-    ("seen", "noted"),
+    ("addresses", "noted"),
     [
         (["10.0.0.1"], True),
         (["10.0.0.1", ""], True),
@@ -239,10 +239,10 @@ def test_a_mail_server_that_would_take_no_mail_is_found(
     ],
 )
 def test_clients_that_all_have_the_proxys_address_are_noted(
-    doctor: Doctor, core: Gatehouse, facts: list[str], noted: bool
+    doctor: Doctor, core: Gatehouse, addresses: list[str], noted: bool
 ) -> None:
     with core.database.write() as session:
-        for ip in facts:
+        for ip in addresses:
             session.add(AuditEvent(event="login", ip=ip, user_agent="", request_id=""))
         long_ago = utc_now() - timedelta(days=2)
         session.add(

@@ -29,7 +29,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """What a handler needs besides the job. `pages` is where the links of mails lead, `home` above."""
+    """What a handler needs besides its job. Mails link to `pages`, which is below `home`."""
 
     hooks: Hooks
     home: str

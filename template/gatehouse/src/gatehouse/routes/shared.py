@@ -1,4 +1,4 @@
-"""What the routes to accounts share: their limits, their bodies, and how a password is asked for."""
+"""What routes to accounts share: their limits, their bodies, and how a password is asked for."""
 
 import logging
 from collections.abc import Callable, Coroutine
