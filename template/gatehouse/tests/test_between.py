@@ -218,6 +218,7 @@ def test_a_token_whose_end_is_not_heard_of_yet_ends_no_session(
 ) -> None:
     create_user(BOB, PASSWORD)
     thief = bearer(log_in(client))
+    assert client.get("/auth/sessions", headers=thief).status_code == 200  # and the list is read
     with monkeypatch.context() as patch:
         patch.setattr(core.database, "committed", lambda _: None)  # another process does it
         with locked(core) as (session, user):
