@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert
 from sqlmodel import Session
 
+from gatehouse.store.database import Database
 from gatehouse.store.tables import AuditEvent
 from gatehouse.throttling.origin import Origin
 
@@ -57,8 +58,14 @@ def record(
 
     `user_id` and `session_id` are whom it befell, the origin's actor who did it.
     """
+    _log(event, origin, user_id, session_id)
     row = AuditEvent(event=event, user_id=user_id, session_id=session_id, **asdict(origin))
     session.add(row)
+
+
+def _log(
+    event: Event, origin: Origin, user_id: UUID | None = None, session_id: UUID | None = None
+) -> None:
     fields = {
         "event": event,
         "user_id": str(user_id) if user_id else None,
@@ -71,7 +78,9 @@ def record(
     log.info("%s", event, extra={"fields": fields})
 
 
-def record_many(session: Session, event: Event, origin: Origin, user_ids: Sequence[UUID]) -> None:
+def record_many(
+    session: Session, event: Event, origin: Origin, user_ids: Sequence[UUID | None]
+) -> None:
     """The rows alone, for many accounts at once; `log_many` writes one line for all of them."""
     row = AuditEvent(event=event, **asdict(origin)).model_dump()
     rows = [{**row, "id": uuid4(), "user_id": user_id} for user_id in user_ids]
@@ -84,6 +93,11 @@ def log_many(event: Event, origin: Origin, count: int) -> None:
     log.info("%s", event, extra={"fields": fields})
 
 
-def note_rotation(session: Session, origin: Origin) -> None:
-    """That the key ring has changed: the one thing of which no account's verb knows."""
-    record(session, "keys_rotated", origin)
+def note_rotation(database: Database, origin: Origin) -> None:
+    """That the key ring has changed: the line also where the database cannot be asked.
+
+    Raises SQLAlchemy's errors.
+    """
+    _log("keys_rotated", origin)
+    with database.write() as session:
+        record_many(session, "keys_rotated", origin, [None])

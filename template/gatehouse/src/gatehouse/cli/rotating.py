@@ -128,8 +128,7 @@ def _record(settings: Settings) -> None:
     """An audit event. A rotation may be an emergency: it does not wait for the database."""
     database = Database(settings.database_url)
     try:
-        with database.write() as session:
-            note_rotation(session, COMMAND)
+        note_rotation(database, COMMAND)
     except SQLAlchemyError as error:
         print(f"The audit table does not have this: {type(error).__name__}.", file=sys.stderr)
     finally:
