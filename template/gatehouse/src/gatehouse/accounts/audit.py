@@ -77,9 +77,7 @@ def _write_line(
     log.info("%s", event, extra={"fields": fields})
 
 
-def record_many(
-    session: Session, event: Event, origin: Origin, user_ids: Sequence[UUID | None]
-) -> None:
+def record_many(session: Session, event: Event, origin: Origin, user_ids: Sequence[UUID]) -> None:
     """The rows alone, for many accounts at once; `log_many` writes one line for all of them."""
     row = AuditEvent(event=event, **asdict(origin)).model_dump()
     rows = [{**row, "id": uuid4(), "user_id": user_id} for user_id in user_ids]
