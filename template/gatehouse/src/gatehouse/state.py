@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 
 from gatehouse.accounts import recovery, registration
 from gatehouse.accounts.cleaning import Timer
-from gatehouse.accounts.revocation import Revocation
+from gatehouse.accounts.revocation import RevocationList
 from gatehouse.accounts.sessions import Lifetimes
 from gatehouse.accounts.stamps import Ended
 from gatehouse.hashing.passwords import Passwords
@@ -39,11 +39,11 @@ class Gatehouse:
     roles: Mapping[str, AbstractSet[str]]
     scopes: Mapping[str, str]
     migrations: Path | None
-    database: database.Database
+    database: database.DatabasePool
     readiness: Readiness
     passwords: Passwords
     tokens: Tokens
-    revocation: Revocation
+    revocation: RevocationList
     cleaning: Timer
     reloader: KeyReloader | None
     hooks: Hooks
@@ -65,7 +65,7 @@ class Gatehouse:
         mail_templates: Path | None,
     ) -> Self:
         """The parts as the settings want them. `title` is what mails call the service."""
-        store = database.Database(settings.database_url)
+        store = database.DatabasePool(settings.database_url)
         tokens = Tokens(
             ring=key_ring(name, settings),
             issuer=settings.auth_issuer,
@@ -89,7 +89,7 @@ class Gatehouse:
                 concurrency=settings.auth_hash_concurrency, queue=settings.auth_hash_queue
             ),
             tokens=tokens,
-            revocation=Revocation(
+            revocation=RevocationList(
                 store,
                 interval=settings.auth_revocation_seconds,
                 max_stale=settings.auth_revocation_max_stale_seconds,
@@ -171,7 +171,7 @@ async def core_of(connection: HTTPConnection) -> Gatehouse:
     return cast(Gatehouse, connection.scope["gatehouse"])
 
 
-async def database_of(connection: HTTPConnection) -> database.Database:
+async def database_of(connection: HTTPConnection) -> database.DatabasePool:
     """The database of the application that serves this request."""
     return cast(Gatehouse, connection.scope["gatehouse"]).database
 
@@ -184,4 +184,4 @@ async def origin_of_request(connection: HTTPConnection) -> Origin:
 
 Core = Annotated[Gatehouse, Depends(core_of)]
 RequestOrigin = Annotated[Origin, Depends(origin_of_request)]
-Database = Annotated[database.Database, Depends(database_of)]
+Database = Annotated[database.DatabasePool, Depends(database_of)]
