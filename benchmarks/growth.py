@@ -207,13 +207,14 @@ def _module(now: str, before: str) -> Any:
 def _measure(url: str, rows: int) -> Figures:
     """Medians in seconds. What cleaning finds is nothing: it only looks."""
     clean = _module("accounts.cleaning", "cleaning").clean
-    Database = _module("store.database", "database").Database  # noqa: N806 - a class
+    module = _module("store.database", "database")
+    DatabasePool = getattr(module, "DatabasePool", None) or module.Database  # noqa: N806 - a class
     page_of = _module("store.paging", "paging").page_of
     User = _module("store.tables", "tables").User  # noqa: N806 - a class
     from sqlalchemy import event
     from sqlmodel import select
 
-    database = Database(url)
+    database = DatabasePool(url)
     statements: list[float] = []
 
     @event.listens_for(database.engine, "before_cursor_execute")

@@ -86,7 +86,7 @@ MUTATIONS = {
         "gatehouse/tests/test_sessions.py",
     ),
     "proof of an address": Mutation(
-        f"{CORE}/install.py",
+        f"{CORE}/state.py",
         "must_verify=settings.auth_require_verified_email",
         "must_verify=False",
         "gatehouse/tests/test_registration.py",

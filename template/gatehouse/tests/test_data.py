@@ -18,13 +18,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel, col, select
 from starlette.testclient import TestClient
 
-from gatehouse import Database as DatabaseOf
-from gatehouse import public, utc_now
+from gatehouse import Database, public, utc_now
 from gatehouse.migrating import CORE_MIGRATIONS, histories, migrate, unmigrated
 from gatehouse.readiness import DATABASE_TROUBLE, database_look
 from gatehouse.refusal import StartRefused
 from gatehouse.state import Gatehouse
-from gatehouse.store.database import Database, create_database_engine
+from gatehouse.store.database import DatabasePool, create_database_engine
 from gatehouse.store.tables import CORE_TABLES, LoginSession, User
 from gatehouse.testing import CreateUser, SignIn
 
@@ -238,7 +237,7 @@ def test_a_new_database_holds_no_account_and_no_token(core: Gatehouse, fresh_url
 
 
 def test_an_unmigrated_database_is_not_ready(core: Gatehouse, fresh_url: str) -> None:
-    database = Database(fresh_url)
+    database = DatabasePool(fresh_url)
     look = database_look(database, core.migrations)
     assert look() == DATABASE_TROUBLE
     migrate(fresh_url, core.migrations)
@@ -310,7 +309,7 @@ def test_a_statement_has_a_limit_in_every_transaction(
     if core.database.engine.dialect.name == "sqlite":
         pytest.skip("needs PostgreSQL: SQLite has no such limit")
     url = core.database.engine.url.render_as_string(hide_password=False)
-    database = Database(f"{url}{'&' if '?' in url else '?'}{options}")
+    database = DatabasePool(f"{url}{'&' if '?' in url else '?'}{options}")
     plain = database.engine.connect
     for isolation in (None, "SERIALIZABLE", "AUTOCOMMIT", None):
         level = {"isolation_level": isolation} if isolation else {}
@@ -452,7 +451,7 @@ def test_a_time_without_a_zone_is_refused_wherever_it_is_bound(
 def test_a_time_without_a_zone_from_a_client_is_a_422(client: TestClient, app: FastAPI) -> None:
     @app.get("/since")
     @public
-    def since(moment: datetime, database: DatabaseOf) -> int:
+    def since(moment: datetime, database: Database) -> int:
         with database.read() as session:
             return len(session.exec(select(User).where(col(User.created_at) > moment)).all())
 
@@ -470,7 +469,7 @@ def test_a_read_that_is_followed_by_a_write_waits_its_turn(core: Gatehouse) -> N
     url = core.database.engine.url.render_as_string(hide_password=False)
 
     def increment() -> None:
-        other = Database(url)  # as another process: within one, writes wait before they begin
+        other = DatabasePool(url)  # as another process: within one, writes wait before they begin
         try:
             with other.write() as session:
                 user = session.exec(select(User)).one()
@@ -508,7 +507,7 @@ def test_sqlite_is_set_up_for_a_server(core: Gatehouse) -> None:
 def test_a_database_that_is_away_is_an_error_within_seconds() -> None:
     from sqlalchemy.exc import OperationalError
 
-    database = Database("postgresql+psycopg://127.0.0.1:9/x")
+    database = DatabasePool("postgresql+psycopg://127.0.0.1:9/x")
     with pytest.raises(OperationalError), database.read() as session:
         session.exec(select(User)).all()
     database.close()

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from gatehouse import public
 from gatehouse.state import Gatehouse
 from gatehouse.store import database
-from gatehouse.store.database import Database
+from gatehouse.store.database import DatabasePool
 
 pytestmark = pytest.mark.thorough
 
@@ -31,7 +31,7 @@ class Hanging:
 
 
 async def two_wait_and_one_is_refused(url: str) -> list[object]:
-    asks = Database(url)
+    asks = DatabasePool(url)
     hanging = Hanging()
     works = asks.run(hanging)
     await asyncio.to_thread(hanging.begun.acquire)
@@ -73,15 +73,15 @@ def test_a_call_that_does_not_get_its_turn_is_refused(
 
 
 @pytest.fixture
-def small(core: Gatehouse, monkeypatch: pytest.MonkeyPatch) -> Database:
+def small(core: Gatehouse, monkeypatch: pytest.MonkeyPatch) -> DatabasePool:
     """A database with room for one session, and for nobody who waits."""
     monkeypatch.setattr(database, "SESSIONS", 1)
     monkeypatch.setattr(database, "SESSIONS_WAITING", 0)
     monkeypatch.setattr(database, "POOL_WAIT", 60)
-    return Database(core.settings.database_url)
+    return DatabasePool(core.settings.database_url)
 
 
-def test_so_many_sessions_are_open_at_once_and_one_more_is_refused(small: Database) -> None:
+def test_so_many_sessions_are_open_at_once_and_one_more_is_refused(small: DatabasePool) -> None:
     with ThreadPoolExecutor(1) as other:
 
         def read() -> None:
@@ -93,7 +93,7 @@ def test_so_many_sessions_are_open_at_once_and_one_more_is_refused(small: Databa
         other.submit(read).result(60)  # the place is free again
 
 
-def test_a_session_inside_another_s_needs_no_second_place(small: Database) -> None:
+def test_a_session_inside_another_s_needs_no_second_place(small: DatabasePool) -> None:
     with small.read(), small.read():
         pass
     with small.read():

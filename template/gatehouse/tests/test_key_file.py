@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from gatehouse.signing.key_file import Step, Times, advance, open_to_others, read_key_file, rotate
+from gatehouse.signing.key_file import (
+    Step,
+    Times,
+    advance,
+    open_to_others,
+    read_key_file,
+    rotate_file,
+)
 from gatehouse.signing.keys import BadKey, new_key, read_keys
 
 pytestmark = pytest.mark.thorough
@@ -58,7 +65,7 @@ def test_a_file_that_holds_no_ring_is_refused_in_one_line(
     path = tmp_path / "keys.txt"
     if content is not None:
         path.write_bytes(content)
-    for call in (lambda: read_key_file(path), lambda: rotate(path, at())):
+    for call in (lambda: read_key_file(path), lambda: rotate_file(path, at())):
         with pytest.raises(BadKey, match=word) as refused:
             call()
         assert "\n" not in str(refused.value)
@@ -71,7 +78,7 @@ def test_a_folder_is_no_key_file(tmp_path: Path) -> None:
     with pytest.raises(BadKey, match="directory"):
         read_key_file(tmp_path)
     with pytest.raises(BadKey, match="directory"):
-        rotate(tmp_path, at())
+        rotate_file(tmp_path, at())
 
 
 def test_a_file_is_read_with_any_line_end_and_with_a_byte_order_mark(path: Path) -> None:
@@ -93,24 +100,24 @@ def test_a_file_that_others_may_open_is_noticed(path: Path) -> None:
 
 def test_the_three_steps_and_their_times(path: Path) -> None:
     (old,) = kids(path.read_text())
-    added = rotate(path, at())
+    added = rotate_file(path, at())
     assert added.waiting
     new = added.waiting.kid
     assert (added.changed, added.ready, kids(path.read_text())) == (True, START + KNOWN, [old, new])
 
-    signs = rotate(path, at(KNOWN))
+    signs = rotate_file(path, at(KNOWN))
     assert (signs.changed, signs.waiting) == (True, None)
     assert signs.ready == START + KNOWN + GONE
     assert kids(path.read_text()) == [new, old]
 
-    found = rotate(path, at(KNOWN + GONE))
+    found = rotate_file(path, at(KNOWN + GONE))
     assert (found.changed, found.waiting, found.ready) == (False, None, signs.ready)
     assert [key.kid for key in found.ring.keys] == [new, old]
     old_line = path.read_text().splitlines()[found.lines[1] - 1]
     assert kids(old_line) == [old]
 
     path.write_text(path.read_text().replace(old_line, ""))
-    again = rotate(path, at(KNOWN + GONE))
+    again = rotate_file(path, at(KNOWN + GONE))
     assert again.changed
     assert again.waiting
     assert kids(path.read_text()) == [new, again.waiting.kid]
@@ -129,7 +136,7 @@ def test_a_step_that_is_repeated_or_early_changes_nothing(path: Path) -> None:
     ]
     for after, changes in steps:
         before = path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino
-        step = rotate(path, at(after))
+        step = rotate_file(path, at(after))
         assert step.changed == changes
         assert changes or (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == before
         assert [key.kid for key in step.ring.keys] == kids(path.read_text())
@@ -148,9 +155,9 @@ def test_a_moment_within_a_second_is_never_noted_too_early() -> None:
 def test_a_key_that_others_fetch_signs_only_when_they_must_have_it(
     path: Path, algorithm: str
 ) -> None:
-    assert rotate(path, at(), algorithm).ready == START + PUBLISHED
-    assert not rotate(path, at(PUBLISHED - timedelta(seconds=1))).changed
-    assert rotate(path, at(PUBLISHED)).changed
+    assert rotate_file(path, at(), algorithm).ready == START + PUBLISHED
+    assert not rotate_file(path, at(PUBLISHED - timedelta(seconds=1))).changed
+    assert rotate_file(path, at(PUBLISHED)).changed
 
 
 @pytest.mark.parametrize("old", ["HS256", "EdDSA", "ES256", "RS256"])
@@ -197,7 +204,7 @@ def test_no_key_and_no_comment_is_lost_or_there_twice(
     path.write_bytes(text.encode())
     before = set(kids(text))
     for after in (timedelta(0), PUBLISHED):
-        step = rotate(path, at(after), "ES256")
+        step = rotate_file(path, at(after), "ES256")
         assert step.changed
         written = path.read_text()
         assert len(kids(written)) == 4
@@ -244,7 +251,7 @@ def test_a_note_that_cannot_be_read_is_named_by_its_line(path: Path, note: str) 
     text = f"{new_key()}\n{note}\n"
     path.write_text(text)
     with pytest.raises(BadKey, match="line 2"):
-        rotate(path, at())
+        rotate_file(path, at())
     assert path.read_text() == text
 
 
@@ -255,7 +262,7 @@ def test_the_file_keeps_its_mode_and_leaves_no_draft(path: Path) -> None:
     for mode in (0o600, 0o640, 0o604):
         path.write_text(new_key())
         path.chmod(mode)
-        rotate(path, at())
+        rotate_file(path, at())
         assert stat.S_IMODE(path.stat().st_mode) == mode
     assert list(path.parent.iterdir()) == [path]
 
@@ -274,7 +281,7 @@ def test_a_draft_is_its_owners_alone_as_soon_as_it_holds_keys(
 
     monkeypatch.setattr(os, "fsync", look)
     path.chmod(0o644)
-    rotate(path, at())
+    rotate_file(path, at())
     assert seen == [0o600]
 
 
@@ -286,19 +293,19 @@ def test_a_draft_gets_the_owner_of_the_file_and_a_file_of_others_is_left_alone(
     monkeypatch.setattr(
         os, "chown", lambda _, user, group: given.append((user, group)), raising=False
     )
-    rotate(path, at())
+    rotate_file(path, at())
     assert given == [(path.stat().st_uid, path.stat().st_gid)]
     before = path.read_bytes()
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(BadKey, match="not writable for you"):
-        rotate(path, at(KNOWN))
+        rotate_file(path, at(KNOWN))
     assert path.read_bytes() == before
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
 def test_the_file_keeps_its_owner(path: Path) -> None:
     os.chown(path, 12_345, 23_456)
-    rotate(path, at())
+    rotate_file(path, at())
     assert (path.stat().st_uid, path.stat().st_gid) == (12_345, 23_456)
 
 
@@ -306,7 +313,7 @@ def test_a_link_keeps_pointing_at_the_file(path: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     link = tmp_path / "elsewhere" / "link"
     link.symlink_to(path)
-    rotate(link, at())
+    rotate_file(link, at())
     assert link.is_symlink()
     assert len(read_key_file(path).keys) == len(read_key_file(link).keys) == 2
     assert list((tmp_path / "elsewhere").iterdir()) == [link]
@@ -317,7 +324,7 @@ def test_a_second_rotation_at_the_same_time_is_refused(path: Path) -> None:
     draft = path.with_name(".keys.txt.rotating")
     draft.touch()
     with pytest.raises(BadKey, match="another rotation is at work"):
-        rotate(path, at())
+        rotate_file(path, at())
     assert path.read_bytes() == before
     assert draft.exists()
 
@@ -332,7 +339,7 @@ def test_a_file_that_cannot_be_written_is_one_refusal_and_stays(
     before = path.read_bytes()
     monkeypatch.setattr(os, broken, fail)
     with pytest.raises(BadKey, match="Read-only file system") as refused:
-        rotate(path, at())
+        rotate_file(path, at())
     assert "\n" not in str(refused.value)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
@@ -346,7 +353,7 @@ def test_a_file_or_folder_that_is_for_reading_only_is_refused(path: Path, make: 
     target.chmod(usual & 0o500)
     try:
         with pytest.raises(BadKey, match="writable"):
-            rotate(path, at())
+            rotate_file(path, at())
     finally:
         target.chmod(usual)
     assert path.read_bytes() == before
@@ -355,7 +362,10 @@ def test_a_file_or_folder_that_is_for_reading_only_is_refused(path: Path, make: 
 
 def test_no_step_says_a_key(path: Path) -> None:
     path.write_text(path.read_text() + new_key("ES256"))
-    calls: list[Callable[[], Step]] = [lambda: rotate(path, at()), lambda: rotate(path, at(KNOWN))]
+    calls: list[Callable[[], Step]] = [
+        lambda: rotate_file(path, at()),
+        lambda: rotate_file(path, at(KNOWN)),
+    ]
     for call in calls:
         shown = repr(call())
         for line in path.read_text().splitlines():

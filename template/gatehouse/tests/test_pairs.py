@@ -33,7 +33,7 @@ from world import (
 )
 
 from gatehouse.state import Gatehouse
-from gatehouse.store.database import Database
+from gatehouse.store.database import DatabasePool
 from gatehouse.testing import CreateUser, SignIn, empty
 
 pytestmark = pytest.mark.thorough
@@ -126,16 +126,16 @@ class Gate:
 @contextmanager
 def watched(gate: Gate) -> Iterator[None]:
     """Every transaction of the first act passes the gate, and each commit of one that writes."""
-    read, write = Database.read, Database.write
+    read, write = DatabasePool.read, DatabasePool.write
 
     @contextmanager
-    def reading(self: Database) -> Iterator[Session]:
+    def reading(self: DatabasePool) -> Iterator[Session]:
         gate.boundary()
         with read(self) as session:
             yield session
 
     @contextmanager
-    def writing(self: Database) -> Iterator[Session]:
+    def writing(self: DatabasePool) -> Iterator[Session]:
         gate.boundary()
         gate.wanting += not FIRST.get()
         with write(self) as session:
@@ -147,8 +147,8 @@ def watched(gate: Gate) -> Iterator[None]:
         gate.writes += FIRST.get()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Database, "read", reading)
-        patch.setattr(Database, "write", writing)
+        patch.setattr(DatabasePool, "read", reading)
+        patch.setattr(DatabasePool, "write", writing)
         yield
 
 

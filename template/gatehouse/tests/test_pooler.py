@@ -15,7 +15,7 @@ from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from gatehouse.migrating import migrate
-from gatehouse.store.database import Database, create_database_engine
+from gatehouse.store.database import DatabasePool, create_database_engine
 
 pytestmark = pytest.mark.thorough
 
@@ -81,7 +81,7 @@ def pooled(direct: Engine) -> Iterator[str]:
 def test_a_service_migrates_and_works_behind_a_pooler(pooled: str) -> None:
     assert "gatehouse_0001" in migrate(pooled, None)
     assert migrate(pooled, None) == []
-    database = Database(pooled)
+    database = DatabasePool(pooled)
 
     def ask(number: int) -> int:
         with database.write() as session:  # the same statement so often that a driver prepares it
@@ -103,7 +103,7 @@ def test_two_that_migrate_behind_a_pooler_wait_for_each_other(pooled: str, direc
 
 
 def test_the_limit_of_a_statement_holds_behind_a_pooler(pooled: str) -> None:
-    database = Database(pooled)
+    database = DatabasePool(pooled)
     for _ in range(12):
         with database.read() as session:
             shown = session.connection().execute(text("SHOW statement_timeout"))
@@ -112,7 +112,7 @@ def test_the_limit_of_a_statement_holds_behind_a_pooler(pooled: str) -> None:
 
 
 def test_a_limit_that_ends_a_statement_is_an_error_of_the_database(pooled: str) -> None:
-    database = Database(pooled)
+    database = DatabasePool(pooled)
     with database.read() as session:
         session.connection().execute(text("SET LOCAL statement_timeout = 50"))
         with pytest.raises(OperationalError):

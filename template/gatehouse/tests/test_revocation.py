@@ -21,7 +21,7 @@ from world import somebody_waits
 
 from gatehouse.accounts import stamps
 from gatehouse.accounts.cleaning import ENDED_KEPT, clean_some
-from gatehouse.accounts.revocation import OVERLAP, Revocation, RevocationStale
+from gatehouse.accounts.revocation import OVERLAP, RevocationList, RevocationStale
 from gatehouse.accounts.stamps import Ended
 from gatehouse.signing.tokens import AccessToken
 from gatehouse.state import Gatehouse
@@ -55,8 +55,8 @@ def on_postgresql(core: Gatehouse) -> None:
         pytest.skip("transactions that write at the same time are PostgreSQL's alone")
 
 
-def make(core: Gatehouse) -> Revocation:
-    return Revocation(core.database, interval=5, max_stale=60, lifetime=LIFETIME)
+def make(core: Gatehouse) -> RevocationList:
+    return RevocationList(core.database, interval=5, max_stale=60, lifetime=LIFETIME)
 
 
 def token(
@@ -266,7 +266,7 @@ def test_a_token_is_void_where_its_session_is(
 # --- when it is read
 
 
-def ask(revocation: Revocation, times: int = 1) -> list[Any]:
+def ask(revocation: RevocationList, times: int = 1) -> list[Any]:
     async def one() -> bool:  # as the guard of a route does
         if not revocation.is_fresh():
             await revocation.refresh()
@@ -415,7 +415,7 @@ def test_a_list_that_was_never_read_lets_nobody_in(
 # --- what it reads
 
 
-def rows_read(core: Gatehouse, revocation: Revocation) -> int:
+def rows_read(core: Gatehouse, revocation: RevocationList) -> int:
     """How many sessions and accounts one reading brings."""
     found: list[Ended] = []
     with pytest.MonkeyPatch.context() as patch:

@@ -199,9 +199,9 @@ def test_only_what_locks_a_row_says_that_it_is_held() -> None:
 
 
 def test_every_write_goes_through_the_transaction_that_tells() -> None:
-    """`Database.write` tells the list of ended sessions and the mail queue after its commit.
+    """`DatabasePool.write` tells the list of ended sessions and the mail queue after its commit.
 
-    `Database.read` rolls back (`test_data.py`), so there is no third way to a session.
+    `DatabasePool.read` rolls back (`test_data.py`), so there is no third way to a session.
     An engine of one's own is for what asks about the database itself.
     """
     assert places(ast.Call, "Session") == {("store.database", "read"), ("store.database", "write")}

@@ -10,16 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from gatehouse.accounts import recovery as recovery_verbs
-from gatehouse.accounts import registration as registration_verbs
-from gatehouse.accounts.cleaning import Timer
-from gatehouse.accounts.revocation import Revocation
-from gatehouse.hashing.passwords import Passwords
 from gatehouse.hooks import Hooks
-from gatehouse.mailer.jobs import JobContext
-from gatehouse.mailer.outbox import Outbox
-from gatehouse.mailer.sender import Mailer
-from gatehouse.readiness import Readiness, database_look
 from gatehouse.refusal import StartRefused
 from gatehouse.routes import (
     accounts,
@@ -33,19 +24,14 @@ from gatehouse.routes import (
     token,
 )
 from gatehouse.settings import Settings
-from gatehouse.signing.key_file import key_ring
-from gatehouse.signing.reloading import KeyReloader
-from gatehouse.signing.tokens import Tokens
 from gatehouse.state import Gatehouse
-from gatehouse.store.database import Database
-from gatehouse.throttling.throttle import Throttle
 from gatehouse.web.docs import add_docs
-from gatehouse.web.guards import check_routes
 from gatehouse.web.hardening import Hardening
 from gatehouse.web.logs import quiet_server_log
 from gatehouse.web.openapi import add_openapi, check_openapi
 from gatehouse.web.problems import add_problem_handlers
 from gatehouse.web.request_limits import Limits
+from gatehouse.web.route_check import check_routes
 
 log = logging.getLogger("gatehouse.install")
 
@@ -71,43 +57,15 @@ def install(
     _check_roles(roles, scopes)
     for variable in settings.unknown_variables():
         log.warning("%s is not a setting of this service: it has no effect", variable)
-    database = Database(settings.database_url)
-    tokens = Tokens(
-        ring=key_ring(name, settings),
-        issuer=settings.auth_issuer,
-        audience=settings.auth_audience,
-        client_id=name,
-        lifetime=settings.auth_access_token_seconds,
-    )
-    hooks = hooks or Hooks()
-    mailer = _mailer(app.title, settings, hooks, mail)
-    handlers = {**registration_verbs.HANDLERS, **recovery_verbs.HANDLERS}
-    outbox = Outbox(database, mailer, _job_context(settings, hooks), handlers)
-    path, seconds = settings.auth_keys_file, settings.auth_keys_reload_seconds
-    core = Gatehouse(
+    core = Gatehouse.build(
         name=name,
+        title=app.title,
         settings=settings,
         roles=roles,
         scopes=scopes,
         migrations=migrations,
-        database=database,
-        readiness=Readiness(database_look(database, migrations), outbox.trouble),
-        passwords=Passwords(
-            concurrency=settings.auth_hash_concurrency, queue=settings.auth_hash_queue
-        ),
-        tokens=tokens,
-        revocation=Revocation(
-            database,
-            interval=settings.auth_revocation_seconds,
-            max_stale=settings.auth_revocation_max_stale_seconds,
-            lifetime=settings.auth_access_token_seconds,
-        ),
-        cleaning=Timer(),
-        reloader=KeyReloader(path, seconds=seconds, tokens=tokens) if path else None,
-        hooks=hooks,
-        throttle=Throttle(settings.auth_throttle_storage, name),
-        mailer=mailer,
-        outbox=outbox,
+        hooks=hooks or Hooks(),
+        mail_templates=mail,
     )
     app.state.gatehouse = core
     app.router.redirect_slashes = False  # a redirect would send a password on to any Host
@@ -130,28 +88,6 @@ def _optional(settings: Settings, scopes: Mapping[str, str]) -> Iterator[APIRout
         yield registration.router
     if {"users:read", "users:write"} <= scopes.keys():
         yield administration.router
-
-
-def _mailer(title: str, settings: Settings, hooks: Hooks, templates: Path | None) -> Mailer:
-    own = type(hooks).send_mail is not Hooks.send_mail
-    return Mailer(
-        url=settings.smtp_url,
-        sender=settings.mail_from,
-        service=title,
-        base_url=settings.public_base_url,
-        templates=templates,
-        send=hooks.send_mail if own else None,
-    )
-
-
-def _job_context(settings: Settings, hooks: Hooks) -> JobContext:
-    pages = settings.account_pages_url or f"{settings.public_base_url}/account"
-    return JobContext(
-        hooks=hooks,
-        home=settings.account_pages_url or settings.public_base_url,
-        pages=pages,
-        must_verify=settings.auth_require_verified_email,
-    )
 
 
 def _harden(app: FastAPI, core: Gatehouse) -> None:

@@ -9,7 +9,7 @@ from threading import Lock
 from sqlalchemy.exc import SQLAlchemyError
 
 from gatehouse.migrating import unmigrated
-from gatehouse.store.database import Database
+from gatehouse.store.database import DatabasePool
 
 Look = Callable[[], str]
 
@@ -56,7 +56,7 @@ class Readiness:
             self._good_until = None
 
 
-def database_look(database: Database, migrations: Path | None) -> Look:
+def database_look(database: DatabasePool, migrations: Path | None) -> Look:
     """The look that says whether the database answers and is migrated."""
 
     def look() -> str:

@@ -1,26 +1,28 @@
-"""What the guards and routes of one application share. Built once by `install`."""
+"""The parts of one application: what its guards and routes share. `install` builds them once."""
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Self, cast
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from gatehouse.accounts import recovery, registration
 from gatehouse.accounts.cleaning import Timer
-from gatehouse.accounts.revocation import Revocation
+from gatehouse.accounts.revocation import RevocationList
 from gatehouse.accounts.sessions import Lifetimes
 from gatehouse.accounts.stamps import Ended
 from gatehouse.hashing.passwords import Passwords
 from gatehouse.hooks import Hooks
-from gatehouse.mailer.jobs import MAIL_WAITS
+from gatehouse.mailer.jobs import MAIL_WAITS, JobContext
 from gatehouse.mailer.outbox import Outbox
 from gatehouse.mailer.sender import Mailer
-from gatehouse.readiness import Readiness
+from gatehouse.readiness import Readiness, database_look
 from gatehouse.settings import Settings
+from gatehouse.signing.key_file import key_ring
 from gatehouse.signing.reloading import KeyReloader
 from gatehouse.signing.tokens import Tokens
 from gatehouse.store import database
@@ -37,17 +39,69 @@ class Gatehouse:
     roles: Mapping[str, AbstractSet[str]]
     scopes: Mapping[str, str]
     migrations: Path | None
-    database: database.Database
+    database: database.DatabasePool
     readiness: Readiness
     passwords: Passwords
     tokens: Tokens
-    revocation: Revocation
+    revocation: RevocationList
     cleaning: Timer
     reloader: KeyReloader | None
     hooks: Hooks
     throttle: Throttle
     mailer: Mailer
     outbox: Outbox
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        name: str,
+        title: str,
+        settings: Settings,
+        roles: Mapping[str, AbstractSet[str]],
+        scopes: Mapping[str, str],
+        migrations: Path | None,
+        hooks: Hooks,
+        mail_templates: Path | None,
+    ) -> Self:
+        """The parts as the settings want them. `title` is what mails call the service."""
+        store = database.DatabasePool(settings.database_url)
+        tokens = Tokens(
+            ring=key_ring(name, settings),
+            issuer=settings.auth_issuer,
+            audience=settings.auth_audience,
+            client_id=name,
+            lifetime=settings.auth_access_token_seconds,
+        )
+        mailer = _mailer(title, settings, hooks, mail_templates)
+        handlers = {**registration.HANDLERS, **recovery.HANDLERS}
+        outbox = Outbox(store, mailer, _job_context(settings, hooks), handlers)
+        path, seconds = settings.auth_keys_file, settings.auth_keys_reload_seconds
+        return cls(
+            name=name,
+            settings=settings,
+            roles=roles,
+            scopes=scopes,
+            migrations=migrations,
+            database=store,
+            readiness=Readiness(database_look(store, migrations), outbox.trouble),
+            passwords=Passwords(
+                concurrency=settings.auth_hash_concurrency, queue=settings.auth_hash_queue
+            ),
+            tokens=tokens,
+            revocation=RevocationList(
+                store,
+                interval=settings.auth_revocation_seconds,
+                max_stale=settings.auth_revocation_max_stale_seconds,
+                lifetime=settings.auth_access_token_seconds,
+            ),
+            cleaning=Timer(),
+            reloader=KeyReloader(path, seconds=seconds, tokens=tokens) if path else None,
+            hooks=hooks,
+            throttle=Throttle(settings.auth_throttle_storage, name),
+            mailer=mailer,
+            outbox=outbox,
+        )
 
     def __post_init__(self) -> None:
         """Whoever builds the parts has them hear of what their database commits."""
@@ -89,13 +143,35 @@ class Gatehouse:
         )
 
 
+def _mailer(title: str, settings: Settings, hooks: Hooks, templates: Path | None) -> Mailer:
+    own = type(hooks).send_mail is not Hooks.send_mail
+    return Mailer(
+        url=settings.smtp_url,
+        sender=settings.mail_from,
+        service=title,
+        base_url=settings.public_base_url,
+        templates=templates,
+        send=hooks.send_mail if own else None,
+    )
+
+
+def _job_context(settings: Settings, hooks: Hooks) -> JobContext:
+    pages = settings.account_pages_url or f"{settings.public_base_url}/account"
+    return JobContext(
+        hooks=hooks,
+        home=settings.account_pages_url or settings.public_base_url,
+        pages=pages,
+        must_verify=settings.auth_require_verified_email,
+    )
+
+
 # These are async although they wait for nothing: FastAPI would run a plain function in a thread.
 async def core_of(connection: HTTPConnection) -> Gatehouse:
     """The core of the application that serves this request, in mounted applications too."""
     return cast(Gatehouse, connection.scope["gatehouse"])
 
 
-async def database_of(connection: HTTPConnection) -> database.Database:
+async def database_of(connection: HTTPConnection) -> database.DatabasePool:
     """The database of the application that serves this request."""
     return cast(Gatehouse, connection.scope["gatehouse"]).database
 
@@ -108,4 +184,4 @@ async def origin_of_request(connection: HTTPConnection) -> Origin:
 
 Core = Annotated[Gatehouse, Depends(core_of)]
 RequestOrigin = Annotated[Origin, Depends(origin_of_request)]
-Database = Annotated[database.Database, Depends(database_of)]
+Database = Annotated[database.DatabasePool, Depends(database_of)]

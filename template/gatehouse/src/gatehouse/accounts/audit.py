@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert
 from sqlmodel import Session
 
-from gatehouse.store.database import Database
+from gatehouse.store.database import DatabasePool
 from gatehouse.store.tables import AuditEvent
 from gatehouse.throttling.origin import Origin
 
@@ -90,7 +90,7 @@ def log_many(event: Event, origin: Origin, count: int) -> None:
     log.info("%s", event, extra={"fields": fields})
 
 
-def note_rotation(database: Database, origin: Origin) -> None:
+def note_rotation(database: DatabasePool, origin: Origin) -> None:
     """That the key ring has changed: the one thing of which no account's verb knows.
 
     The line is written in any case: a rotation may be an emergency, and does not wait for the

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, delete, func, literal_column, update
 from sqlmodel import Session, col, select
 
-from gatehouse.store.database import Database
+from gatehouse.store.database import DatabasePool
 from gatehouse.store.tables import (
     AuditEvent,
     EndedAccount,
@@ -33,7 +33,7 @@ def clean(session: Session, idle: timedelta) -> int:
     return sum(_rows(session, write) for _, write in _kinds(session, idle))
 
 
-def clean_some(database: Database, idle: timedelta) -> int:
+def clean_some(database: DatabasePool, idle: timedelta) -> int:
     """The same in short transactions, one for each kind of which there is something.
 
     Where there is nothing to delete this only reads, so on SQLite it holds up no writer.

@@ -16,7 +16,7 @@ from gatehouse.accounts.sessions import Lifetimes
 from gatehouse.hashing.passwords import HashQueueFull, Passwords
 from gatehouse.hooks import Hooks
 from gatehouse.settings import Settings
-from gatehouse.store.database import CommittedRefusal, Database
+from gatehouse.store.database import CommittedRefusal, DatabasePool
 from gatehouse.throttling.origin import Origin
 from gatehouse.throttling.throttle import Throttle, Throttled
 
@@ -29,7 +29,7 @@ class Parts(Protocol):
     @property
     def roles(self) -> Mapping[str, AbstractSet[str]]: ...
     @property
-    def database(self) -> Database: ...
+    def database(self) -> DatabasePool: ...
     @property
     def passwords(self) -> Passwords: ...
     @property

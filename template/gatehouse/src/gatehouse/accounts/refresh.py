@@ -98,7 +98,7 @@ def refresh(core: Parts, origin: Origin, token: str, asked: frozenset[str] | Non
             if not scopes and is_usable(session, token, core.lifetimes.grace):
                 record(session, "refresh_refused", origin, user_id=user.id, session_id=login.id)
                 raise RefusedRefreshToken
-        successor = rotate(session, token, login, core.lifetimes.grace)
+        successor = rotate_token(session, token, login, core.lifetimes.grace)
         if successor is None:
             # Either who holds a retired token has stolen it, or who used it first: both are out.
             end_session(session, login.id)
@@ -117,7 +117,7 @@ def find_login(
 
     `verified`: the address must be proved. Sessions from before that was asked for end so.
     Both rows are held until the transaction ends (on SQLite the whole database is): neither the
-    role nor the session can change between here and `rotate`.
+    role nor the session can change between here and `rotate_token`.
     """
     if not is_refresh_token(token):
         raise BadRefreshToken
@@ -135,7 +135,7 @@ def find_login(
     return LockedLogin(login), user
 
 
-def rotate(session: Session, token: str, login: LockedLogin, grace: timedelta) -> str | None:
+def rotate_token(session: Session, token: str, login: LockedLogin, grace: timedelta) -> str | None:
     """Retire a token and give its one successor, the same one again inside the grace window.
 
     The retirement is one conditional UPDATE: of many at the same moment one wins, and the
@@ -154,7 +154,7 @@ def rotate(session: Session, token: str, login: LockedLogin, grace: timedelta) -
 
 
 def is_usable(session: Session, token: str, grace: timedelta) -> bool:
-    """Whether `rotate` would give a successor, of a token whose login is held."""
+    """Whether `rotate_token` would give a successor, of a token whose login is held."""
     row = session.get_one(RefreshToken, digest_of(token), populate_existing=True)
     return row.retired_at is None or bool(_successor_of(session, token, utc_now() - grace))
 

@@ -22,7 +22,7 @@ from sqlmodel import Session, col, select
 
 from gatehouse.accounts.stamps import Ended, epoch_of, last_position
 from gatehouse.signing.tokens import AccessToken
-from gatehouse.store.database import Database
+from gatehouse.store.database import DatabasePool
 from gatehouse.store.tables import EndedAccount, EndedSession, utc_now
 
 log = logging.getLogger("gatehouse.revocation")
@@ -50,14 +50,14 @@ class _Event:
     heard: float
 
 
-class Revocation:
+class RevocationList:
     """What has ended. `interval` and `max_stale` are in seconds, `lifetime` a token's.
 
     Its own clock is the monotonic one; time in rows is the database's.
     """
 
     def __init__(
-        self, database: Database, *, interval: float, max_stale: float, lifetime: float
+        self, database: DatabasePool, *, interval: float, max_stale: float, lifetime: float
     ) -> None:
         self._database = database
         self._interval = interval

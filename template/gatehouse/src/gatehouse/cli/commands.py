@@ -19,7 +19,7 @@ from gatehouse.web.logs import audit_lines
 if TYPE_CHECKING:
     from gatehouse.settings import Settings
 
-Handler = Callable[[Service, argparse.Namespace], int]
+Command = Callable[[Service, argparse.Namespace], int]
 
 # Where a command's function is: in a module of `gatehouse.cli`, imported when it is to run.
 DEV, SERVE = "serving:dev", "serving:serve"
@@ -49,7 +49,7 @@ def run(
         use_huge_pages()  # before the imports, which would be done twice
     try:
         with importing():
-            handler: Handler = resolve_name(f"gatehouse.cli.{asked.handler}")
+            handler: Command = resolve_name(f"gatehouse.cli.{asked.handler}")
         with nullcontext() if asked.handler in (DEV, SERVE) else audit_lines():  # or logs twice
             code = handler(service, asked)
         sys.stdout.flush()
@@ -150,7 +150,7 @@ def _add_keys(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     new = _add(keys, "new", "rotating:new", "print a fresh key, alone on standard output")
     new.add_argument("--alg", choices=ALGORITHMS, default="HS256", help="(%(default)s)")
     rotate = _add(
-        keys, "rotate", "rotating:rotate", "do the next step of a rotation, if it is safe"
+        keys, "rotate", "rotating:rotate_keys", "do the next step of a rotation, if it is safe"
     )
     rotate.add_argument("--alg", choices=ALGORITHMS, help="of the new key (that of the old one)")
     _add(keys, "list", "rotating:list_keys", "show the keys in force, by id, without the keys")

@@ -22,7 +22,7 @@ from gatehouse.hooks import Hooks
 from gatehouse.install import check_start
 from gatehouse.migrating import lost, unmigrated
 from gatehouse.refusal import StartRefused
-from gatehouse.store.database import Database
+from gatehouse.store.database import DatabasePool
 from gatehouse.store.tables import AuditEvent, User, utc_now
 
 BATCH = 10_000  # accounts that are in memory at once
@@ -86,7 +86,7 @@ def _look_at_database(service: Service, url: str) -> Facts:
     since = utc_now() - timedelta(days=1)
     named = select(AuditEvent.ip).where(col(AuditEvent.time) > since, AuditEvent.ip != "")
     try:
-        with closing(Database(url)) as database, database.read() as session:
+        with closing(DatabasePool(url)) as database, database.read() as session:
             if reason := lost(session.connection(), service.migrations):
                 return Facts(service, database=reason)
             if unmigrated(session.connection(), service.migrations):

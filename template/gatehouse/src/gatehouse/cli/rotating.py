@@ -48,7 +48,7 @@ def list_keys(service: Service, _: argparse.Namespace) -> int:
     return 0
 
 
-def rotate(service: Service, asked: argparse.Namespace) -> int:
+def rotate_keys(service: Service, asked: argparse.Namespace) -> int:
     """The next step of a rotation, if it is safe already. Says when the one after it is."""
     settings = service.settings()
     path = settings.auth_keys_file
@@ -61,7 +61,7 @@ def rotate(service: Service, asked: argparse.Namespace) -> int:
         lifetime=timedelta(seconds=settings.auth_access_token_seconds),
     )
     try:
-        step = key_file.rotate(path, times, asked.alg)
+        step = key_file.rotate_file(path, times, asked.alg)
     except BadKey as error:
         raise StartRefused(f"The keys are as they were: {error}.") from None
     for line in _in_words(step, times, path, f"{service.command} keys rotate"):
@@ -121,10 +121,10 @@ def _record(settings: Settings) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     from gatehouse.accounts.audit import note_rotation
-    from gatehouse.store.database import Database
+    from gatehouse.store.database import DatabasePool
     from gatehouse.throttling.origin import COMMAND
 
-    database = Database(settings.database_url)
+    database = DatabasePool(settings.database_url)
     try:
         note_rotation(database, COMMAND)
     except SQLAlchemyError as error:

@@ -18,8 +18,8 @@ from gatehouse.refusal import StartRefused
 from gatehouse.settings import TERMINAL
 from gatehouse.signing.keys import new_key
 from gatehouse.state import Gatehouse
-from gatehouse.web.guards import has_websockets
 from gatehouse.web.logs import log_config, start_lines
+from gatehouse.web.route_check import has_websockets
 
 GRACE = 10  # seconds that running requests have to finish when the service is told to stop
 # Seconds that a worker has to answer its supervisor, also before its imports are done: after

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 
 from gatehouse.mailer.jobs import Handler, JobContext, Mail
 from gatehouse.mailer.sender import Mailer, MailNotSent
-from gatehouse.store.database import Database
+from gatehouse.store.database import DatabasePool
 from gatehouse.store.tables import Job, utc_now
 
 log = logging.getLogger("gatehouse.outbox")
@@ -35,7 +35,7 @@ class Outbox:
 
     def __init__(
         self,
-        database: Database,
+        database: DatabasePool,
         mailer: Mailer,
         context: JobContext,
         handlers: Mapping[str, Handler],

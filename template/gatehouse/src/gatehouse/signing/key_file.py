@@ -86,7 +86,7 @@ def open_to_others(path: Path) -> bool:
     return os.name == "posix" and bool(path.stat().st_mode & 0o077)
 
 
-def rotate(path: Path, times: Times, algorithm: str | None = None) -> Step:
+def rotate_file(path: Path, times: Times, algorithm: str | None = None) -> Step:
     """The next step of a rotation; called too early or again, it changes nothing.
 
     Raises `BadKey`, and then the file is as it was. Two calls at one time are one and a refusal.
@@ -102,7 +102,7 @@ def rotate(path: Path, times: Times, algorithm: str | None = None) -> Step:
     except OSError as error:
         raise BadKey(f"{path.parent} must be writable: {error.strerror}") from None
     try:
-        step = _rotate(path, draft, handle, times, algorithm)
+        step = _write_next(path, draft, handle, times, algorithm)
     except BaseException as error:
         draft.unlink(missing_ok=True)
         if isinstance(error, OSError):
@@ -113,7 +113,7 @@ def rotate(path: Path, times: Times, algorithm: str | None = None) -> Step:
     return step
 
 
-def _rotate(path: Path, draft: Path, handle: int, times: Times, algorithm: str | None) -> Step:
+def _write_next(path: Path, draft: Path, handle: int, times: Times, algorithm: str | None) -> Step:
     with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
         text, step = advance(read_text(path), times, algorithm)
         if not step.changed:

@@ -39,7 +39,7 @@ class CommittedRefusal(Exception):
     """Raised in a transaction it undoes nothing: what was written before it must survive it."""
 
 
-class Database:
+class DatabasePool:
     """One process's connections. Sessions are synchronous: use them in a thread.
 
     A plain `def` route already runs in one, others `run` what asks. `read` rolls back at its end,
