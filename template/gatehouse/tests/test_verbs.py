@@ -102,7 +102,7 @@ def test_no_endpoint_and_no_verb_calls_the_hasher_itself() -> None:
         *("hashing.passwords", "hashing.foreign_hashes", "testing")
     }
     assert imports("gatehouse.hashing.passwords.Passwords") == {
-        *("install", "state", "accounts.proving"),  # whose `Parts` names its type
+        *("state", "accounts.proving"),  # whose `Parts` names its type
     }
     assert imports("gatehouse.hashing.passwords.argon2_hasher") == set()
 
