@@ -19,6 +19,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 UPDATES = (
     *("test_update.py", "test_own_code.py", "test_releases.py", "test_pending.py"),
     *("test_taking_over.py", "test_update_workflow.py", "test_check_release.py", "matrix"),
+    *("test_moved_files.py", "test_hostile_releases.py"),
 )
 MUTATIONS = "test_mutations.py"
 DATABASES = ("sqlite", "postgresql")

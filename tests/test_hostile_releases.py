@@ -10,6 +10,8 @@ import pytest
 import safe_render
 from rendering import REPOSITORY, commit_all, files_of, git, render, replace, run_copier
 
+pytestmark = pytest.mark.slow
+
 NEXT = "99.0.0"
 CORE = REPOSITORY / "template" / "gatehouse"
 GITHUB = "{% if with_github %}.github{% endif %}"

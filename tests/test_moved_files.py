@@ -9,6 +9,8 @@ import pytest
 from rendering import REPOSITORY, commit_all, git, render, run_copier
 from test_taking_over import write_manifest
 
+pytestmark = pytest.mark.slow
+
 NEXT, LATER = "99.0.0", "99.1.0"
 SCRIPT = REPOSITORY / "template/gatehouse/check_update.py"
 ROOM = "gatehouse/src/gatehouse"
