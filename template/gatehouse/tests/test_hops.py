@@ -1,7 +1,10 @@
 """A database that hangs holds up what asks it, and so much of that alone as there is room for."""
 
 import asyncio
+import gc
 import threading
+import weakref
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -72,6 +75,96 @@ def test_a_call_that_does_not_get_its_turn_is_refused(
     assert asyncio.run(two_wait_and_one_is_refused(core.settings.database_url)) == ["out of time"]
 
 
+def answer_of(asks: Database, work: Callable[[], object]) -> object:
+    """What `run` gives or raises; a call without an answer is a TimeoutError."""
+
+    async def ask() -> object:
+        return await asyncio.wait_for(asks.run(work), 60)
+
+    return asyncio.run(ask())
+
+
+@pytest.fixture
+def asks(core: Gatehouse) -> Iterator[Database]:
+    asks = Database(core.settings.database_url)
+    yield asks
+    asks.close()
+
+
+@pytest.fixture
+def one_thread(asks: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "THREADS", 1)
+    asks.close()  # the next threads are as many
+
+
+def test_a_call_that_raises_stop_iteration_is_answered(asks: Database) -> None:
+    """As `next` does in a hook where nothing is found: no future takes such an exception."""
+    with pytest.raises(RuntimeError) as raised:
+        answer_of(asks, lambda: next(iter(())))
+    assert isinstance(raised.value.__cause__, StopIteration)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_call_that_waits_while_the_database_is_closed_is_refused(asks: Database) -> None:
+    hanging = Hanging()
+
+    async def close_while_one_waits() -> str:
+        works, waits = asks.run(hanging), asks.run(lambda: "its turn")
+        await asyncio.to_thread(hanging.begun.acquire)
+        asks.close()
+        with pytest.raises(Busy):
+            await asyncio.wait_for(waits, 60)
+        hanging.released.set()
+        return await works
+
+    assert asyncio.run(close_while_one_waits()) == "released"
+
+
+def test_a_call_for_which_no_thread_could_be_started_counts_no_longer(
+    asks: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "THREADS", 1)
+    monkeypatch.setattr(database, "CALLS_WAITING", 0)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="thread"):
+            answer_of(asks, lambda: "refused")
+    assert answer_of(asks, lambda: "its turn") == "its turn"
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_what_a_call_has_given_does_not_wait_for_the_garbage_collector(asks: Database) -> None:
+    """It is rows, and tokens as they are sent."""
+
+    class Given:
+        pass
+
+    given: list[weakref.ref[Given]] = []
+    hanging = Hanging()
+
+    def work() -> Given:
+        hanging()
+        found = Given()
+        given.append(weakref.ref(found))
+        return found
+
+    async def ask() -> None:
+        asyncio.get_running_loop().call_soon(hanging.released.set)
+        await asks.run(work)
+        await asks.run(int)  # the thread lets go of the first when it comes to the second
+
+    gc.disable()
+    try:
+        asyncio.run(ask())
+        assert given[0]() is None
+    finally:
+        gc.enable()
+
+
 @pytest.fixture
 def small(core: Gatehouse, monkeypatch: pytest.MonkeyPatch) -> DatabasePool:
     """A database with room for one session, and for nobody who waits."""
@@ -98,6 +191,21 @@ def test_a_session_inside_another_s_needs_no_second_place(small: DatabasePool) -
         pass
     with small.read():
         pass
+
+
+def test_a_session_that_ends_in_another_thread_gives_its_place_back(small: Database) -> None:
+    """As those of dependencies that yield do: they begin and end in whichever is free."""
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+
+        def read() -> None:
+            with small.read():
+                pass
+
+        given = small.read()
+        one.submit(given.__enter__).result(60)
+        other.submit(given.__exit__, None, None, None).result(60)
+        with small.read(), pytest.raises(Busy):
+            one.submit(read).result(60)
 
 
 def test_routes_without_a_query_have_threads_while_every_session_hangs(

@@ -1,9 +1,11 @@
 """Logs: one line an event, no secret in any, at any level."""
 
+import errno
 import io
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -83,19 +85,24 @@ def test_the_access_log_holds_no_query_string(
     assert "s3cret" not in caplog.text
 
 
-@pytest.fixture
-def served_log(client: TestClient) -> Iterator[io.StringIO]:
-    """What `serve` writes: the log as `log_config` sets it up, for the time of a test."""
+@contextmanager
+def as_served() -> Iterator[io.StringIO]:
+    """What `serve` writes: the log as `log_config` sets it up.
+
+    No fixture, for pytest adds its own handlers before a test's first line.
+    """
     root, levels = logging.root, [logging.root.level, ACCESS.level]
     handlers, written = root.handlers[:], io.StringIO()
     root.handlers[:] = [handler := JsonHandler(written)]
     handler.setFormatter(JsonFormatter())
     root.setLevel(logging.INFO)
     ACCESS.setLevel(log_config(readable=False)["loggers"][ACCESS.name]["level"])
-    yield written
-    root.handlers[:] = handlers
-    root.setLevel(levels[0])
-    ACCESS.setLevel(levels[1])
+    try:
+        yield written
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        ACCESS.setLevel(levels[1])
 
 
 def lines_of_answers(written: io.StringIO) -> list[dict[str, str]]:
@@ -116,17 +123,18 @@ class Plain(logging.Handler):
 
 @pytest.mark.parametrize("with_a_handler", ["", "root", "uvicorn.access", "gatehouse"])
 def test_the_line_of_an_answer_is_that_of_the_server(
-    client: TestClient, served_log: io.StringIO, with_a_handler: str
+    client: TestClient, with_a_handler: str
 ) -> None:
     """In name, words and arguments, whichever way it goes; of a 500 too, and never two."""
     plain, logger = Plain(), logging.getLogger(with_a_handler.removeprefix("root"))
-    if with_a_handler:
-        logger.addHandler(plain)
-    client.get("/users/me?access_token=s3cret", headers={"X-Request-ID": "abc-1"})
-    client.get("/n%C3%B6/%22x%22%0A", headers={"X-Request-ID": "abc-2"})
-    client.get("/healthz", headers={"X-Request-ID": "abc-3"})
-    logger.removeHandler(plain)
-    found = lines_of_answers(served_log)
+    with as_served() as written:
+        if with_a_handler:
+            logger.addHandler(plain)
+        client.get("/users/me?access_token=s3cret", headers={"X-Request-ID": "abc-1"})
+        client.get("/n%C3%B6/%22x%22%0A", headers={"X-Request-ID": "abc-2"})
+        client.get("/healthz", headers={"X-Request-ID": "abc-3"})
+        logger.removeHandler(plain)
+    found = lines_of_answers(written)
     assert [(line["request_id"], line["message"], line["level"]) for line in found] == [
         ("abc-1", 'testclient:50000 - "GET /users/me HTTP/1.1" 401', "info"),
         ("abc-2", 'testclient:50000 - "GET /n%C3%B6/%22x%22%0A HTTP/1.1" 404', "info"),
@@ -141,21 +149,20 @@ def test_the_line_of_an_answer_is_that_of_the_server(
     assert of_owner[-1:] == ([expected] if with_a_handler else [])
 
 
-def test_an_unexpected_error_has_its_line_too(
-    app: FastAPI, client: TestClient, served_log: io.StringIO
-) -> None:
+def test_an_unexpected_error_has_its_line_too(app: FastAPI, client: TestClient) -> None:
     @app.get("/probe/fail")
     @public
     def fail() -> None:
         raise RuntimeError
 
-    client.get("/probe/fail")
-    (line,) = lines_of_answers(served_log)
+    with as_served() as written:
+        client.get("/probe/fail")
+    (line,) = lines_of_answers(written)
     assert line["message"].endswith('"GET /probe/fail HTTP/1.1" 500')
 
 
 def test_a_filter_or_level_of_an_owner_holds(
-    client: TestClient, served_log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it is often done, to leave out what a probe asks for."""
     server = logging.getLogger("uvicorn.access")
@@ -163,13 +170,40 @@ def test_a_filter_or_level_of_an_owner_holds(
     def no_probes(record: logging.LogRecord) -> bool:
         return "/healthz" not in record.getMessage()
 
-    server.addFilter(no_probes)
-    client.get("/healthz")
-    client.get("/users/me")
-    server.removeFilter(no_probes)
-    monkeypatch.setattr(server, "disabled", True)
-    client.get("/users/me")
-    assert len(lines_of_answers(served_log)) == 1
+    with as_served() as written:
+        server.addFilter(no_probes)
+        client.get("/healthz")
+        client.get("/users/me")
+        server.removeFilter(no_probes)
+        monkeypatch.setattr(server, "disabled", True)
+        client.get("/users/me")
+    assert len(lines_of_answers(written)) == 1
+
+
+def test_a_formatter_or_level_that_an_owner_gives_our_handler_holds(client: TestClient) -> None:
+    with as_served() as written:
+        (ours,) = logging.root.handlers
+        ours.setFormatter(logging.Formatter("own: %(message)s"))
+        client.get("/healthz")
+        ours.setFormatter(JsonFormatter())
+        ours.setLevel(logging.WARNING)
+        client.get("/users/me")
+    lines = [line for line in written.getvalue().splitlines() if "testclient" in line]
+    assert lines == ['own: testclient:50000 - "GET /healthz HTTP/1.1" 200']
+
+
+def test_a_log_that_takes_no_line_stops_no_answer(client: TestClient) -> None:
+    """The disk is full, or who read the lines has gone."""
+
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with as_served():
+        (ours,) = logging.root.handlers
+        assert isinstance(ours, JsonHandler)
+        ours.setStream(Full())
+        assert client.get("/healthz").status_code == 200
 
 
 def test_where_the_server_writes_its_own_lines_ours_are_not_written(
@@ -180,11 +214,13 @@ def test_where_the_server_writes_its_own_lines_ours_are_not_written(
     assert "uvicorn.access" not in {record.name for record in caplog.records}
 
 
-def test_a_client_s_address_cannot_forge_a_line(served_log: io.StringIO) -> None:
+@pytest.mark.usefixtures("client")
+def test_a_client_s_address_cannot_forge_a_line() -> None:
     """A middleware may have put a header's text there."""
     scope = {"client": ('"}\n{"', 1), "method": "GET", "path": "/", "http_version": "1.1"}
-    log_access(scope, 200)
-    (line,) = lines_of_answers(served_log)
+    with as_served() as written:
+        log_access(scope, 200)
+    (line,) = lines_of_answers(written)
     assert line["message"] == '"}\n{":1 - "GET / HTTP/1.1" 200'
 
 

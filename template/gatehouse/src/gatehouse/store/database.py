@@ -53,7 +53,7 @@ class DatabasePool:
         self._one_writer = threading.Lock() if self.engine.dialect.name == "sqlite" else None
         self._places = threading.BoundedSemaphore(SESSIONS)
         self._waiting = threading.BoundedSemaphore(SESSIONS_WAITING)
-        self._mine = threading.local()
+        self._holders: set[int] = set()  # the threads that have a place
         self._executor = self._new_executor()
         self._calls, self._counting = 0, threading.Lock()
         # Called after a commit with what verbs have noted in the session, if they have.
@@ -91,7 +91,8 @@ class DatabasePool:
     def _place(self) -> Iterator[None]:
         """So many sessions at once. When the database hangs, those who come are refused (503), so
         that threads are left for routes without a query. One inside another's has its place."""
-        if getattr(self._mine, "has_place", False):
+        thread = threading.get_ident()
+        if thread in self._holders:
             yield
             return
         if not self._places.acquire(blocking=False):
@@ -102,11 +103,11 @@ class DatabasePool:
                     raise Busy("the database did not come to this thread in time")
             finally:
                 self._waiting.release()
-        self._mine.has_place = True
+        self._holders.add(thread)
         try:
             yield
         finally:
-            self._mine.has_place = False
+            self._holders.discard(thread)  # a dependency that yields may end in another thread
             self._places.release()
 
     @contextmanager
@@ -139,31 +140,35 @@ class DatabasePool:
                 raise Busy("too many calls wait for the database")
             self._calls += 1
         answer: asyncio.Future[T] = loop.create_future()
-        call = self._executor.submit(partial(copy_context().run, work, *args, **kwargs))
+        try:
+            call = self._executor.submit(partial(copy_context().run, work, *args, **kwargs))
+        except RuntimeError:  # such as "can't start new thread"
+            self._uncount()
+            raise
 
         def refuse() -> None:
             if not answer.done() and call.cancel():
                 answer.set_exception(Busy("the database did not come to this call in time"))
 
-        def settle() -> None:
+        # These are handed the call: did they name it, what it holds would wait for the collector.
+        def settle(done: Future[T]) -> None:
             refusal.cancel()
-            if answer.done():
-                return
-            if error := call.exception():
-                answer.set_exception(error)
-            else:
-                answer.set_result(call.result())
+            if not answer.done():
+                _copy(done, answer)
 
-        def end(_: Future[T]) -> None:
-            with self._counting:
-                self._calls -= 1
+        def end(done: Future[T]) -> None:
+            self._uncount()
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(settle)
+                loop.call_soon_threadsafe(settle, done)
 
         refusal = loop.call_later(CALL_WAIT, refuse)
         answer.add_done_callback(lambda _: call.cancel())
         call.add_done_callback(end)
         return answer
+
+    def _uncount(self) -> None:
+        with self._counting:
+            self._calls -= 1
 
     def _new_executor(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(THREADS, "database")
@@ -173,6 +178,20 @@ class DatabasePool:
         executor, self._executor = self._executor, self._new_executor()
         executor.shutdown(wait=False, cancel_futures=True)
         self.engine.dispose()
+
+
+def _copy(done: Future[T], answer: asyncio.Future[T]) -> None:
+    """How a call has ended. No future takes a StopIteration, such as a hook's `next` may raise."""
+    if done.cancelled():
+        answer.set_exception(Busy("the database was closed before this call's turn"))
+    elif (error := done.exception()) is None:
+        answer.set_result(done.result())
+    elif isinstance(error, StopIteration):
+        wrapped = RuntimeError("a call of the database raised StopIteration")
+        wrapped.__cause__ = error
+        answer.set_exception(wrapped)
+    else:
+        answer.set_exception(error)
 
 
 def create_database_engine(

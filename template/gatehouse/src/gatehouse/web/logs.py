@@ -105,10 +105,13 @@ class JsonHandler(logging.StreamHandler[TextIO]):
     """Where the lines of `serve` go."""
 
     def write_line(self, line: str) -> None:
-        """A line that is JSON already."""
-        with self.lock or nullcontext():
-            self.stream.write(line)
-            self.flush()
+        """A line that is JSON already. A full disk or a reader that has gone stops no answer."""
+        try:
+            with self.lock or nullcontext():
+                self.stream.write(line)
+                self.flush()
+        except Exception:  # as in every handler
+            self.handleError(logging.makeLogRecord({"msg": line}))
 
 
 def _sole_handler() -> JsonHandler | None:
@@ -116,7 +119,9 @@ def _sole_handler() -> JsonHandler | None:
     found = logging.root.handlers
     if (
         len(found) == 1
-        and isinstance(found[0], JsonHandler)
+        and type(found[0]) is JsonHandler
+        and type(found[0].formatter) is JsonFormatter
+        and found[0].level <= logging.INFO
         and not (found[0].filters or ACCESS.filters)
         and not (ACCESS.handlers or _PARENT.handlers or _SERVER.handlers)
         and _SERVER.filters == _OURS
