@@ -4,13 +4,16 @@ import asyncio
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
+from uuid import UUID, uuid4
 
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from gatehouse.accounts.one_time import PREFIX
 from gatehouse.hashing.passwords import Passwords, Verified
+from gatehouse.signing.tokens import AccessToken
 from gatehouse.state import Gatehouse
 from gatehouse.store.tables import AuditEvent
 
@@ -100,6 +103,26 @@ def b64(content: bytes | str) -> str:
 
 def unb64(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def access_token(
+    session_id: UUID | None = None,
+    user_id: UUID | None = None,
+    stamp: int | None = 0,
+    epoch: int = 0,
+) -> AccessToken:
+    """What a guard reads of a token: of nobody and nothing but for what is given."""
+    return AccessToken(
+        user_id=user_id or uuid4(),
+        session_id=session_id or uuid4(),
+        token_id=uuid4(),
+        scopes=frozenset(),
+        auth_time=0,
+        expires_at=0,
+        extra=MappingProxyType({}),
+        stamp=stamp,
+        epoch=epoch,
+    )
 
 
 def verified_by(

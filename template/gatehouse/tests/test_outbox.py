@@ -75,7 +75,7 @@ def test_a_request_whose_first_try_died_is_an_event_once(
 ) -> None:
     create_user(BOB)
     client.post("/auth/forgot-password", json={"email": BOB})
-    assert core.outbox._claim() is not None  # and then its process is no more
+    assert core.outbox.claim() is not None  # and then its process is no more
     with time_machine.travel(utc_now() + LEASE + timedelta(seconds=1)) as clock:
         with pytest.MonkeyPatch.context() as patch:
             Broken(patch)
@@ -102,7 +102,7 @@ def test_a_mail_that_could_not_be_sent_for_a_day_is_given_up(
 def test_an_job_of_a_process_that_died_is_done_by_another(
     core: Gatehouse, asked: None, mails: Mails
 ) -> None:
-    assert core.outbox._claim() is not None  # and then its process is no more
+    assert core.outbox.claim() is not None  # and then its process is no more
     assert mails() == []
     with time_machine.travel(utc_now() + LEASE + timedelta(seconds=1), tick=False):
         (mail,) = mails()
@@ -121,11 +121,11 @@ def test_what_needs_no_mail_is_over_at_once(
 def test_what_another_has_done_meanwhile_is_not_done_again(
     core: Gatehouse, asked: None, mails: Mails
 ) -> None:
-    slow = core.outbox._claim()
+    slow = core.outbox.claim()
     assert slow is not None
     with time_machine.travel(utc_now() + LEASE + timedelta(seconds=1), tick=False):
         assert len(mails()) == 1
-    core.outbox._do(slow)
+    core.outbox.do(slow)
     assert mails() == []
 
 
@@ -146,7 +146,7 @@ def test_a_job_that_was_dropped_while_its_mail_was_sent_is_no_failure(
 def another(core: Gatehouse) -> Outbox:
     """The outbox of another process."""
     own = core.outbox
-    return Outbox(core.database, own._mailer, own._context, own.handlers)
+    return Outbox(core.database, core.mailer, own.context, own.handlers)
 
 
 def test_a_mail_is_sent_once_however_many_look_for_it(core: Gatehouse, mails: Mails) -> None:
