@@ -5,10 +5,10 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-from sqlmodel import col, select
+from sqlmodel import SQLModel, col, select
 from starlette.testclient import TestClient
 
 from gatehouse.accounts.one_time import PREFIX
@@ -24,6 +24,7 @@ WRONG = "nine wrong words in a row"
 
 Tokens = dict[str, Any]  # the members of a login's or a refresh's answer
 Headers = dict[str, str]
+Row = TypeVar("Row", bound=SQLModel)
 
 
 def log_in(
@@ -46,6 +47,12 @@ def tokens_of(answer: Any) -> Tokens:
     return found
 
 
+def refresh(client: TestClient, token: str, **form: str) -> Any:
+    """The answer to a refresh, right or wrong."""
+    sent = {"grant_type": "refresh_token", "refresh_token": token, **form}
+    return client.post("/auth/token", data=sent)
+
+
 def with_token(token: str) -> Headers:
     return {"Authorization": f"Bearer {token}"}
 
@@ -58,6 +65,17 @@ def bearer(tokens: Tokens) -> Headers:
 def logged_in(client: TestClient, email: str = BOB, password: str = PASSWORD) -> Headers:
     """What a client sends after a login, which must be right."""
     return bearer(tokens_of(log_in(client, email, password)))
+
+
+def opens(client: TestClient, headers: Headers) -> bool:
+    """Whether a guarded route lets these headers in."""
+    return client.get("/auth/sessions", headers=headers).status_code == 200
+
+
+def forgot(client: TestClient, email: str = BOB) -> int:
+    """The status of a request for a link that sets a new password."""
+    status: int = client.post("/auth/forgot-password", json={"email": email}).status_code
+    return status
 
 
 def confirm(client: TestClient, token: str) -> int:
@@ -76,6 +94,12 @@ def token_in(mail: Any) -> str:
     found = re.search(rf"#token=({PREFIX}[\w-]+)", text)
     assert found, text
     return found[1]
+
+
+def rows_of(core: Gatehouse, table: type[Row]) -> list[Row]:
+    """All of a table."""
+    with core.database.read() as session:
+        return list(session.exec(select(table)))
 
 
 def events(core: Gatehouse, *names: str) -> list[AuditEvent]:
