@@ -152,7 +152,7 @@ class World:
         At once and to its end: a request waits a second for that and then is refused (503), which
         a busy machine would make of it here.
         """
-        self.core.revocation._query()
+        self.core.revocation.read()
         self.core.revocation._read_at = time.monotonic()
 
     def mail(self, seen: Watcher, fates: list[str]) -> None:

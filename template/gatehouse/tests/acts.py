@@ -156,7 +156,7 @@ def end_all_by_command(world: World, name: str) -> Done:
     """In another process: this one hears of it when it reads its list the next time."""
     begun = world.tick()
     code = world.command("user", "end-sessions", BOB)
-    world.core.revocation._read_at = world.core.revocation._tried_at = float("-inf")
+    world.core.revocation.forget()
     event = "sessions_ended" if code == 0 else ""
     return Done("end_all_by_command", begun, code, code == 0, event=event)
 

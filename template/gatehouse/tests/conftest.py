@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 from explained import explained
-from steps import b64, unb64
+from held_hasher import HeldHasher
+from steps import BOB, PASSWORD, b64, unb64
 
+from gatehouse import User
 from gatehouse.cli import commands
+from gatehouse.hashing import passwords
 from gatehouse.refusal import StartRefused
 from gatehouse.signing import keys
 from gatehouse.state import Gatehouse
-from gatehouse.testing import SignIn
+from gatehouse.testing import CreateUser, SignIn
 
 Forge = Callable[..., str]
 Run = Callable[..., int]
@@ -72,6 +75,21 @@ def docs_enabled(core: Gatehouse) -> None:
     """Skip the test where the service's settings turn the document and its page off."""
     if not core.settings.docs_enabled:
         pytest.skip("this service has its docs off")
+
+
+@pytest.fixture
+def bob(create_user: CreateUser) -> User:
+    """An account whose password is known."""
+    return create_user(BOB, PASSWORD)
+
+
+@pytest.fixture
+def hasher(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldHasher]:
+    """The hasher of whatever `Passwords` are made after this."""
+    held = HeldHasher()
+    monkeypatch.setattr(passwords, "argon2_hasher", lambda: held)
+    yield held
+    held.gate.set()
 
 
 @pytest.fixture

@@ -4,13 +4,16 @@ import asyncio
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
 
-from sqlmodel import col, select
+from sqlmodel import SQLModel, col, select
 from starlette.testclient import TestClient
 
 from gatehouse.accounts.one_time import PREFIX
 from gatehouse.hashing.passwords import Passwords, Verified
+from gatehouse.signing.tokens import AccessToken
 from gatehouse.state import Gatehouse
 from gatehouse.store.tables import AuditEvent
 
@@ -21,6 +24,7 @@ WRONG = "nine wrong words in a row"
 
 Tokens = dict[str, Any]  # the members of a login's or a refresh's answer
 Headers = dict[str, str]
+Row = TypeVar("Row", bound=SQLModel)
 
 
 def log_in(
@@ -43,6 +47,12 @@ def tokens_of(answer: Any) -> Tokens:
     return found
 
 
+def refresh(client: TestClient, token: str, **form: str) -> Any:
+    """The answer to a refresh, right or wrong."""
+    sent = {"grant_type": "refresh_token", "refresh_token": token, **form}
+    return client.post("/auth/token", data=sent)
+
+
 def with_token(token: str) -> Headers:
     return {"Authorization": f"Bearer {token}"}
 
@@ -55,6 +65,17 @@ def bearer(tokens: Tokens) -> Headers:
 def logged_in(client: TestClient, email: str = BOB, password: str = PASSWORD) -> Headers:
     """What a client sends after a login, which must be right."""
     return bearer(tokens_of(log_in(client, email, password)))
+
+
+def opens(client: TestClient, headers: Headers) -> bool:
+    """Whether a guarded route lets these headers in."""
+    return client.get("/auth/sessions", headers=headers).status_code == 200
+
+
+def forgot(client: TestClient, email: str = BOB) -> int:
+    """The status of a request for a link that sets a new password."""
+    status: int = client.post("/auth/forgot-password", json={"email": email}).status_code
+    return status
 
 
 def confirm(client: TestClient, token: str) -> int:
@@ -73,6 +94,12 @@ def token_in(mail: Any) -> str:
     found = re.search(rf"#token=({PREFIX}[\w-]+)", text)
     assert found, text
     return found[1]
+
+
+def rows_of(core: Gatehouse, table: type[Row]) -> list[Row]:
+    """All of a table."""
+    with core.database.read() as session:
+        return list(session.exec(select(table)))
 
 
 def events(core: Gatehouse, *names: str) -> list[AuditEvent]:
@@ -100,6 +127,26 @@ def b64(content: bytes | str) -> str:
 
 def unb64(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def access_token(
+    session_id: UUID | None = None,
+    user_id: UUID | None = None,
+    stamp: int | None = 0,
+    epoch: int = 0,
+) -> AccessToken:
+    """What a guard reads of a token: of nobody and nothing but for what is given."""
+    return AccessToken(
+        user_id=user_id or uuid4(),
+        session_id=session_id or uuid4(),
+        token_id=uuid4(),
+        scopes=frozenset(),
+        auth_time=0,
+        expires_at=0,
+        extra=MappingProxyType({}),
+        stamp=stamp,
+        epoch=epoch,
+    )
 
 
 def verified_by(

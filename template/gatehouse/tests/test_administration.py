@@ -8,11 +8,10 @@ import pytest
 import time_machine
 from sqlmodel import select
 from starlette.testclient import TestClient
-from steps import event_names
+from steps import BOB, event_names, events
 
 from gatehouse import User, utc_now
 from gatehouse.state import Gatehouse
-from gatehouse.store.tables import AuditEvent
 from gatehouse.testing import CreateUser, SignIn
 
 ROUTES = [
@@ -118,7 +117,7 @@ def test_an_account_that_is_not_there_is_missing(admin: TestClient, bad: str) ->
 def test_a_change_that_is_not_offered_is_refused(
     admin: TestClient, create_user: CreateUser, change: dict[str, Any]
 ) -> None:
-    bob = create_user("bob@example.com")
+    bob = create_user(BOB)
     before = admin.get(f"/users/{bob.id}").json()
     assert admin.patch(f"/users/{bob.id}", json=change).status_code == 422
     assert admin.get(f"/users/{bob.id}").json() == before
@@ -128,7 +127,7 @@ def test_a_change_that_is_not_offered_is_refused(
 def test_a_disabled_account_is_out_at_once_and_comes_back_without_its_sessions(
     admin: TestClient, sign_in: SignIn, core: Gatehouse
 ) -> None:
-    bob = sign_in(email="bob@example.com")
+    bob = sign_in(email=BOB)
     path = f"/users/{id_of(bob)}"
     assert admin.patch(path, json={"is_active": False}).json()["is_active"] is False
     assert bob.get("/auth/sessions").status_code == 401
@@ -140,7 +139,7 @@ def test_a_disabled_account_is_out_at_once_and_comes_back_without_its_sessions(
 def test_who_loses_scopes_loses_the_sessions_that_hold_them(
     admin: TestClient, sign_in: SignIn, core: Gatehouse
 ) -> None:
-    bob = sign_in("admin", email="bob@example.com")
+    bob = sign_in("admin", email=BOB)
     path = f"/users/{id_of(bob)}"
     assert admin.patch(path, json={"role": "user"}).json()["role"] == "user"
     assert bob.get("/users").status_code == 401
@@ -169,8 +168,7 @@ def test_an_administrator_logs_an_account_out_everywhere(
     assert admin.delete(f"/users/{id_of(bob)}/sessions").status_code == 204
     assert bob.get("/auth/sessions").status_code == 401
     assert admin.get("/auth/sessions").status_code == 200
-    with core.database.read() as session:
-        (done,) = session.exec(select(AuditEvent)).all()
+    (done,) = events(core)
     assert (done.event, done.actor) == ("sessions_ended", id_of(admin))
 
 

@@ -4,7 +4,6 @@ Each test stops one operation in its middle, does the other whole, and lets the 
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -21,7 +20,20 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 from starlette.testclient import TestClient
-from steps import BOB, NEXT, PASSWORD, bearer, events, log_in, logged_in, tokens_of
+from steps import (
+    BOB,
+    NEXT,
+    PASSWORD,
+    bearer,
+    events,
+    forgot,
+    log_in,
+    logged_in,
+    rows_of,
+    text_of,
+    token_in,
+    tokens_of,
+)
 
 from gatehouse import User, utc_now
 from gatehouse.accounts import one_time, registration, users
@@ -37,22 +49,18 @@ from gatehouse.throttling.throttle import LOGIN_PAIR
 
 Run = Callable[..., int]
 
-TOKEN = re.compile(r"#token=([\w-]+)")
-
 
 def links(mails: Mails) -> dict[str, str]:
     """The token in each mail, by its address."""
     found = {}
     for mail in mails():
-        body = mail.get_body(("plain",))
-        token = TOKEN.search(body.get_content() if body else "")
-        if token:
-            found[str(mail["To"])] = token[1]
+        if "#token=" in text_of(mail):
+            found[str(mail["To"])] = token_in(mail)
     return found
 
 
 def reset(client: TestClient, mails: Mails, email: str = BOB, password: str = NEXT) -> None:
-    client.post("/auth/forgot-password", json={"email": email})
+    forgot(client, email)
     new = {"token": links(mails)[email], "password": password}
     assert client.post("/auth/reset-password", json=new).status_code == 204
 
@@ -131,8 +139,7 @@ def test_a_login_under_way_gets_nothing_from_before_an_event(
     during_hash(core, monkeypatch, lambda: event(core))
     assert log_in(client).json()["error"] == "invalid_grant"
     assert len(events(core, "login_failed")) == 1
-    with core.database.read() as session:
-        assert session.exec(select(LoginSession)).all() == []
+    assert rows_of(core, LoginSession) == []
 
 
 @pytest.mark.asvs("7.5.1")
@@ -210,8 +217,7 @@ def test_a_token_whose_end_is_not_heard_of_yet_ends_no_session(
     (mine,) = client.get("/auth/sessions", headers=thief).json()  # so its token still passes
     for path in ("/auth/sessions", f"/auth/sessions/{mine['id']}"):
         assert client.delete(path, headers=thief).status_code == 401
-    with core.database.read() as session:
-        assert [row.id for row in session.exec(select(LoginSession))] == [UUID(mine["id"])]
+    assert [row.id for row in rows_of(core, LoginSession)] == [UUID(mine["id"])]
 
 
 @pytest.mark.asvs("6.4.3")
@@ -239,8 +245,7 @@ def test_a_change_of_address_that_the_mail_server_put_off_is_void_after_a_reset(
         reset(client, mails)
     with time_machine.travel(utc_now() + timedelta(hours=2), tick=False):
         assert "thief@example.com" not in [mail["To"] for mail in mails()]
-    with core.database.read() as session:
-        assert session.exec(select(Job)).all() == []
+    assert rows_of(core, Job) == []
 
 
 def test_a_change_of_address_that_the_mail_server_put_off_is_void_after_a_later_one(
@@ -312,7 +317,7 @@ def test_a_mailed_link_is_void_after_an_event(
     create_user(BOB, PASSWORD)
     mine = logged_in(client)
     if kind == "reset":
-        client.post("/auth/forgot-password", json={"email": BOB})
+        forgot(client)
         path, more = "/auth/reset-password", {"password": NEXT}
     else:
         change = {"new_email": "new@example.com", "current_password": PASSWORD}
@@ -361,7 +366,7 @@ def test_a_reset_under_way_has_no_effect_after_an_event(
 ) -> None:
     create_user("root@example.com", role="admin")
     create_user(BOB, PASSWORD)
-    client.post("/auth/forgot-password", json={"email": BOB})
+    forgot(client)
     new = {"token": links(mails)[BOB], "password": NEXT}
     during_hash(core, monkeypatch, lambda: event(core), "hash")
     assert client.post("/auth/reset-password", json=new).status_code == 400
@@ -748,8 +753,7 @@ def test_pending_registrations_are_bounded_and_no_network_takes_anothers_place(
                     )
                 )
         mails()
-        with core.database.read() as session:
-            return [row.network for row in session.exec(select(PendingRegistration))]
+        return [row.network for row in rows_of(core, PendingRegistration)]
 
     assert others(1).count("203.0.113.1") == 5
     assert len(others(2, 3, 4, 5, 6)) == 20
@@ -805,8 +809,7 @@ def test_a_registration_takes_over_an_account_that_nobody_proved(
     assert client.post("/auth/verify-email", json={"token": links(mails)[BOB]}).status_code == 204
     assert log_in(client, password=NEXT).status_code == 400
     assert log_in(client).status_code == 200
-    with core.database.read() as session:
-        (row,) = session.exec(select(User)).all()
+    (row,) = rows_of(core, User)
     assert (row.id, row.stamp) == (user.id, 1)
     (told,) = mails()
     assert (told["To"], "password" in told["Subject"]) == (BOB, True)

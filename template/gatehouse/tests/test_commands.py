@@ -18,6 +18,7 @@ import pytest
 import time_machine
 from sqlalchemy.exc import OperationalError
 from sqlmodel import col, select
+from steps import BOB, PASSWORD, event_names, events, rows_of
 
 from gatehouse import utc_now
 from gatehouse.accounts.one_time import issue
@@ -28,13 +29,12 @@ from gatehouse.refusal import StartRefused
 from gatehouse.signing.keys import read_keys
 from gatehouse.state import Gatehouse
 from gatehouse.store.failures import in_words
-from gatehouse.store.tables import AuditEvent, LoginSession, OneTimeToken, User
+from gatehouse.store.tables import LoginSession, OneTimeToken, User
 from gatehouse.testing import CreateUser, SignIn
 
 pytestmark = pytest.mark.thorough
 
 Run = Callable[..., int]
-PASSWORD = "correct horse battery staple"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return calls
 
 
-@pytest.mark.parametrize("command", [["serve"], ["user", "create", "bob@example.com"]])
+@pytest.mark.parametrize("command", [["serve"], ["user", "create", BOB]])
 def test_an_unmigrated_database_is_refused_with_the_remedy(
     run: Run,
     started: list[dict[str, Any]],
@@ -293,7 +293,7 @@ def test_a_user_is_made_from_standard_input(
     assert PASSWORD not in "".join(capsys.readouterr())
     with core.database.read() as session:
         user = session.exec(select(User)).one()
-        event = session.exec(select(AuditEvent)).one()
+    (event,) = events(core)
     assert (event.event, event.user_id, event.actor) == ("user_created", user.id, "command")
     assert user.role == role
     assert user.email_verified_at is not None
@@ -308,7 +308,7 @@ def test_a_password_that_is_typed_is_asked_for_twice(
     terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("gatehouse.cli.accounting.sys", terminal)
     monkeypatch.setattr("gatehouse.cli.accounting.getpass.getpass", lambda _: next(typed))
-    assert [run("user", "create", "bob@example.com") for _ in range(2)] == [1, 0]
+    assert [run("user", "create", BOB) for _ in range(2)] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -317,11 +317,11 @@ def test_a_password_that_is_typed_is_asked_for_twice(
         ("not an address", PASSWORD, "address"),
         ("Bob <bob@example.com>", PASSWORD, "address"),
         ("bob@example.com\nBcc: eve@example.com", PASSWORD, "address"),
-        ("bob@example.com", "", "15"),
-        ("bob@example.com", "short", "15"),
-        ("bob@example.com", "x" * 257, "256"),
-        ("bob@example.com", "passwordpassword", ""),
-        ("bob@example.com", "\ud800" * 20, ""),
+        (BOB, "", "15"),
+        (BOB, "short", "15"),
+        (BOB, "x" * 257, "256"),
+        (BOB, "passwordpassword", ""),
+        (BOB, "\ud800" * 20, ""),
     ],
 )
 def test_a_user_that_cannot_be_is_refused_in_one_line(
@@ -337,15 +337,14 @@ def test_a_user_that_cannot_be_is_refused_in_one_line(
     assert line.startswith("No account was made")
     assert word in line
     assert not password or password not in line
-    with core.database.read() as session:
-        assert session.exec(select(User)).all() == []
+    assert rows_of(core, User) == []
 
 
-@pytest.mark.parametrize("again", ["bob@example.com", "BOB@EXAMPLE.COM", "ｂｏｂ@example.com"])
+@pytest.mark.parametrize("again", [BOB, "BOB@EXAMPLE.COM", "ｂｏｂ@example.com"])
 def test_an_address_is_taken_once(
     run: Run, core: Gatehouse, capsys: pytest.CaptureFixture[str], again: str
 ) -> None:
-    assert run("user", "create", "bob@example.com", stdin=PASSWORD) == 0
+    assert run("user", "create", BOB, stdin=PASSWORD) == 0
     assert run("user", "create", again, stdin=PASSWORD) == 1
     assert "exists already" in capsys.readouterr().err
 
@@ -357,17 +356,16 @@ def test_user_create_tells_the_service_s_own_code_which_may_undo_it(
 
     def on_registered(_: object, __: object, user: User) -> None:
         told.append(user.email)
-        if user.email != "bob@example.com":
+        if user.email != BOB:
             raise ValueError("secret")
 
     monkeypatch.setattr(type(core.hooks), "on_registered", on_registered)
-    assert run("user", "create", "bob@example.com", stdin=PASSWORD) == 0
+    assert run("user", "create", BOB, stdin=PASSWORD) == 0
     assert run("user", "create", "eve@example.com", stdin=PASSWORD) == 1
-    assert told == ["bob@example.com", "eve@example.com"]
+    assert told == [BOB, "eve@example.com"]
     assert "your on_registered failed (ValueError)" in (said := capsys.readouterr().err)
     assert "secret" not in said
-    with core.database.read() as session:
-        assert [user.email for user in session.exec(select(User))] == ["bob@example.com"]
+    assert [user.email for user in rows_of(core, User)] == [BOB]
 
 
 # --- user disable, enable, end-sessions; cleanup
@@ -377,27 +375,24 @@ def test_user_create_tells_the_service_s_own_code_which_may_undo_it(
 def test_a_disabled_user_is_out_and_an_enabled_one_may_come_back(
     run: Run, core: Gatehouse, sign_in: SignIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    me = sign_in(email="bob@example.com")
+    me = sign_in(email=BOB)
     assert run("user", "disable", "Bob@example.com") == 0
     assert "ended 1 sessions" in capsys.readouterr().out
     core.revocation.forget()
     assert me.get("/auth/sessions").status_code == 401
     with core.database.read() as session:
         assert not session.exec(select(User)).one().is_active
-    assert run("user", "enable", "bob@example.com") == 0
+    assert run("user", "enable", BOB) == 0
     with core.database.read() as session:
         assert session.exec(select(User)).one().is_active
-        events = [
-            row.event for row in session.exec(select(AuditEvent).order_by(col(AuditEvent.time)))
-        ]
-    assert events == ["user_disabled", "user_enabled"]
+    assert event_names(core) == ["user_disabled", "user_enabled"]
 
 
 def test_a_command_leaves_an_audit_line_as_a_request_does(
     run: Run, create_user: CreateUser, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bob = create_user("bob@example.com")
-    assert run("user", "disable", "bob@example.com") == 0
+    bob = create_user(BOB)
+    assert run("user", "disable", BOB) == 0
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
     found = json.loads(line)
@@ -434,25 +429,24 @@ def test_an_address_without_an_account_is_said(
 def test_sessions_end_for_one_or_for_everyone(
     run: Run, core: Gatehouse, sign_in: SignIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bob, eve = sign_in(email="bob@example.com"), sign_in()
+    bob, eve = sign_in(email=BOB), sign_in()
 
     def opened() -> list[int]:
         core.revocation.forget()
         return [client.get("/auth/sessions").status_code for client in (bob, eve)]
 
     assert run("user", "end-sessions") == 2
-    assert run("user", "end-sessions", "bob@example.com", "--all") == 2
+    assert run("user", "end-sessions", BOB, "--all") == 2
     assert opened() == [200, 200]
-    assert run("user", "end-sessions", "bob@example.com") == 0
+    assert run("user", "end-sessions", BOB) == 0
     assert opened() == [401, 200]
     capsys.readouterr()
     assert run("user", "end-sessions", "--all") == 0
     assert "Ended 1 sessions" in capsys.readouterr().out
     assert opened() == [401, 401]
-    with core.database.read() as session:
-        events = session.exec(select(AuditEvent).order_by(col(AuditEvent.time))).all()
-    assert [(row.event, row.actor) for row in events] == [("sessions_ended", "command")] * 2
-    assert [row.user_id is None for row in events] == [False, True]
+    found = events(core)
+    assert [(row.event, row.actor) for row in found] == [("sessions_ended", "command")] * 2
+    assert [row.user_id is None for row in found] == [False, True]
 
 
 def test_cleanup_deletes_all_that_is_over(
@@ -468,7 +462,7 @@ def test_cleanup_deletes_all_that_is_over(
     with core.database.write() as session:
         user = lock_user(session, session.exec(select(User.id)).all()[0])
         assert user
-        issue(session, "reset", user, "bob@example.com")
+        issue(session, "reset", user, BOB)
     with time_machine.travel(utc_now() + timedelta(days=31), tick=False):
         assert run("cleanup") == 0
     assert "Deleted or emptied 6 rows" in capsys.readouterr().out

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, DateTime, Engine, Uuid, column, insert, inspe
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel, col, select
 from starlette.testclient import TestClient
+from steps import BOB, rows_of
 
 from gatehouse import Database, public, utc_now
 from gatehouse.migrating import CORE_MIGRATIONS, histories, migrate, unmigrated
@@ -376,8 +377,7 @@ def test_a_failed_write_leaves_nothing_behind(core: Gatehouse, create_user: Crea
         session.add(User(email="a", email_key="a", password_hash="!", role="user"))
         session.flush()
         raise RuntimeError("halfway")
-    with core.database.read() as session:
-        assert session.exec(select(User)).all() == []
+    assert rows_of(core, User) == []
 
 
 def test_a_read_keeps_nothing_that_is_written_in_it(
@@ -403,7 +403,7 @@ def test_an_error_of_the_database_shows_no_value(core: Gatehouse) -> None:
 
 
 def test_a_row_shows_its_id_alone_when_it_is_printed() -> None:
-    user = User(email="bob@example.com", email_key="k", password_hash="$argon2id$", role="user")
+    user = User(email=BOB, email_key="k", password_hash="$argon2id$", role="user")
     assert repr(user) == f"User(id={user.id!r})"
     assert "bob" not in str(user)
     assert "argon2" not in str(user)
@@ -413,8 +413,7 @@ def test_sessions_go_with_their_user(core: Gatehouse, sign_in: SignIn) -> None:
     sign_in()
     with core.database.write() as session:
         session.delete(session.exec(select(User)).one())
-    with core.database.read() as session:
-        assert session.exec(select(LoginSession)).all() == []
+    assert rows_of(core, LoginSession) == []
 
 
 def test_moments_come_back_in_utc(core: Gatehouse, create_user: CreateUser) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import redis
+from steps import BOB
 
 from gatehouse import core_files, utc_now
 from gatehouse.cli import commands, diagnosing, risks, risky_settings, serving
@@ -364,7 +365,7 @@ def test_a_database_elsewhere_is_reached_over_tls(
 def test_a_service_needs_an_active_administrator(
     doctor: Doctor, run: Run, core: Gatehouse, create_user: CreateUser, role: str, active: bool
 ) -> None:
-    create_user("bob@example.com", role=role, active=active)
+    create_user(BOB, role=role, active=active)
     assert doctor() == {}
     with core.database.write() as session:
         session.connection().exec_driver_sql(

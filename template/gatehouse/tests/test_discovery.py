@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from joserfc import jwt as joserfc_jwt
 from joserfc.jwk import KeySet
 from starlette.testclient import TestClient
+from steps import PASSWORD
 
 from gatehouse.signing.keys import new_key, read_keys
 from gatehouse.state import Gatehouse
@@ -25,7 +26,6 @@ JWKS = "/.well-known/jwks.json"
 METADATA = "/.well-known/oauth-authorization-server"
 ASYMMETRIC = ["EdDSA", "ES256", "RS256"]
 PRIVATE = {"k", "d", "p", "q", "dp", "dq", "qi", "oth"}
-PASSWORD = "correct horse battery staple"
 
 Service = Callable[..., Any]
 

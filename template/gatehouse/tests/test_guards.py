@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI, Security, WebSocket
 from sqlmodel import select
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
+from steps import BOB
 
 from gatehouse import Caller, CurrentUser, public, recent_login, requires
 from gatehouse.install import check_start
@@ -242,7 +243,7 @@ def test_guards_work_in_a_mounted_application(app: FastAPI, sign_in: SignIn, sco
         return user.email
 
     app.mount("/probe", inner)
-    assert sign_in(email="bob@example.com").get("/probe/me").json() == "bob@example.com"
+    assert sign_in(email=BOB).get("/probe/me").json() == BOB
 
 
 @pytest.mark.asvs("10.3.4")

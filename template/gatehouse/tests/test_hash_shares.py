@@ -7,37 +7,15 @@ from collections.abc import Iterator
 import argon2
 import bcrypt
 import pytest
-from pwdlib.hashers.argon2 import Argon2Hasher
+from held_hasher import HeldHasher
 from steps import verified_by
 
-from gatehouse.hashing import passwords
 from gatehouse.hashing.passwords import HashQueueFull, Passwords
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("hasher")]
 
 RIGHT = "tidal-ochre-lantern-9"
 LONG = "marmalade " * 8 + "at noon"  # 87 bytes, of which bcrypt reads 72
-
-
-class HeldHasher(Argon2Hasher):
-    """The least Argon2, which can be held up while it hashes."""
-
-    def __init__(self) -> None:
-        super().__init__(time_cost=1, memory_cost=16, parallelism=1)
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
-        assert self.gate.wait(5)
-        return super().hash(password, salt=salt)
-
-
-@pytest.fixture(autouse=True)
-def hasher(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldHasher]:
-    held = HeldHasher()
-    monkeypatch.setattr(passwords, "argon2_hasher", lambda: held)
-    yield held
-    held.gate.set()
 
 
 @pytest.fixture

@@ -9,7 +9,18 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from sqlmodel import Session, select
 from starlette.testclient import TestClient
-from steps import BOB, PASSWORD, bearer, log_in, logged_in, tokens_of
+from steps import (
+    BOB,
+    PASSWORD,
+    bearer,
+    confirm,
+    forgot,
+    log_in,
+    logged_in,
+    refresh,
+    token_in,
+    tokens_of,
+)
 
 from gatehouse import Caller, Hooks, Settings, User, install, public, throttled
 from gatehouse.mailer.sender import Mailer
@@ -76,8 +87,7 @@ def test_claims_of_ones_own_are_in_every_new_token(auth_key: str, create_user: C
     with served(Owner()) as client:
         answer = log_in(client)
         assert client.get("/tenant", headers=bearer(tokens_of(answer))).json() == {"tenant": "blue"}
-        form = {"grant_type": "refresh_token", "refresh_token": answer.json()["refresh_token"]}
-        again = client.post("/auth/token", data=form)
+        again = refresh(client, answer.json()["refresh_token"])
         assert client.get("/tenant", headers=bearer(tokens_of(again))).json() == {"tenant": "blue"}
 
 
@@ -101,9 +111,7 @@ def test_a_service_is_told_of_each_step_of_an_account(
         core_of(client).outbox.do_due()
         (mail,) = hooks.mails
         assert mail["To"] == BOB
-        text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
-        token = text.split("#token=")[1].split("&")[0]
-        assert client.post("/auth/verify-email", json={"token": token}).status_code == 204
+        assert confirm(client, token_in(mail)) == 204
         mine = logged_in(client)
         gone = {"current_password": PASSWORD}
         assert client.request("DELETE", "/users/me", json=gone, headers=mine).status_code == 204
@@ -184,7 +192,7 @@ def test_registration_that_is_closed_is_not_there(
         new = {"email": BOB, "password": PASSWORD}
         assert client.post("/auth/register", json=new).status_code == 404
         assert "/auth/register" not in client.get("/openapi.json").json()["paths"]
-        assert client.post("/auth/forgot-password", json={"email": BOB}).status_code == 202
+        assert forgot(client) == 202
 
 
 def test_registration_is_closed_where_no_mail_can_be_sent(

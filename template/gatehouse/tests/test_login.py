@@ -15,9 +15,8 @@ from joserfc.jwk import OctKey
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 from sqlalchemy import event
-from sqlmodel import select
 from starlette.testclient import TestClient
-from steps import PASSWORD, comparable, log_in
+from steps import BOB, PASSWORD, comparable, log_in, rows_of, with_token
 
 from gatehouse.hashing import passwords
 from gatehouse.state import Gatehouse
@@ -49,8 +48,8 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.asvs("10.1.1")
 def test_a_login_answers_as_oauth_says(client: TestClient, create_user: CreateUser) -> None:
-    create_user("bob@example.com")
-    answer = log_in(client, "bob@example.com")
+    create_user(BOB)
+    answer = log_in(client)
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["pragma"] == "no-cache"
@@ -64,9 +63,9 @@ def test_a_login_answers_as_oauth_says(client: TestClient, create_user: CreateUs
 def test_another_library_verifies_the_token_with_the_key_of_the_environment(
     client: TestClient, core: Gatehouse, create_user: CreateUser, auth_key: str
 ) -> None:
-    user = create_user("bob@example.com")
+    user = create_user(BOB)
     with time_machine.travel(time.time(), tick=False):  # one second for `auth_time` and `iat`
-        token = log_in(client, "bob@example.com").json()["access_token"]
+        token = log_in(client).json()["access_token"]
     key = OctKey.import_key({"kty": "oct", "k": auth_key})
     found = other_jwt.decode(token, key, algorithms=["HS256"])
     assert found.header["typ"] == "at+jwt"
@@ -78,8 +77,7 @@ def test_another_library_verifies_the_token_with_the_key_of_the_environment(
     assert claims["exp"] - claims["iat"] == 1800
     assert claims["auth_time"] == claims["iat"]
     assert set(claims["scope"].split()) == core.roles["user"]
-    with core.database.read() as session:
-        (opened,) = session.exec(select(LoginSession)).all()
+    (opened,) = rows_of(core, LoginSession)
     assert claims["sid"] == str(opened.id)
     # A reader of the token learns no address, name or role (ASVS 14.2.6).
     assert set(claims) == {
@@ -90,13 +88,13 @@ def test_another_library_verifies_the_token_with_the_key_of_the_environment(
 
 @pytest.mark.asvs("6.3.3")
 def test_the_token_opens_a_guarded_route(client: TestClient, create_user: CreateUser) -> None:
-    user = create_user("bob@example.com")
-    token = log_in(client, "bob@example.com").json()["access_token"]
-    me = client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
+    user = create_user(BOB)
+    token = log_in(client).json()["access_token"]
+    me = client.get("/users/me", headers=with_token(token))
     assert me.status_code == 200
     assert me.json() == {
         "id": str(user.id),
-        "email": "bob@example.com",
+        "email": BOB,
         "email_verified": True,
         "role": "user",
         "scopes": me.json()["scopes"],
@@ -118,19 +116,19 @@ def test_the_token_opens_a_guarded_route(client: TestClient, create_user: Create
 def test_an_account_has_one_address_in_every_spelling(
     client: TestClient, create_user: CreateUser, spelling: str
 ) -> None:
-    create_user("bob@example.com")
+    create_user(BOB)
     assert log_in(client, spelling).status_code == 200
 
 
 def test_every_failed_login_looks_the_same_and_costs_one_hash(
     client: TestClient, create_user: CreateUser, hashes: list[str]
 ) -> None:
-    create_user("bob@example.com")
+    create_user(BOB)
     create_user("off@example.com", active=False)
     create_user("new@example.com", verified=False)
     answers = []
     for username, password in (
-        ("bob@example.com", WRONG),
+        (BOB, WRONG),
         ("nobody@example.com", PASSWORD),
         ("not an address", PASSWORD),
         ("off@example.com", PASSWORD),
@@ -152,12 +150,12 @@ def test_every_failed_login_looks_the_same_and_costs_one_hash(
 def test_a_failed_login_asks_the_database_the_same_number_of_questions(
     client: TestClient, core: Gatehouse, create_user: CreateUser
 ) -> None:
-    create_user("bob@example.com")
+    create_user(BOB)
     create_user("off@example.com", active=False)
     asked: list[str] = []
     event.listen(core.database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
     counts = []
-    for username in ("bob@example.com", "nobody@example.com", "off@example.com"):
+    for username in (BOB, "nobody@example.com", "off@example.com"):
         asked.clear()
         log_in(client, username, WRONG)
         counts.append(len(asked))
@@ -167,12 +165,12 @@ def test_a_failed_login_asks_the_database_the_same_number_of_questions(
 def test_a_malformed_stored_hash_is_a_failed_login(
     client: TestClient, core: Gatehouse, create_user: CreateUser, hashes: list[str]
 ) -> None:
-    user = create_user("bob@example.com")
+    user = create_user(BOB)
     for stored in ("", "!", "$argon2id$v=19$m=65536", "$2b$12$short", "é"):
         with core.database.write() as session:
             session.get_one(User, user.id).password_hash = stored
         hashes.clear()
-        assert log_in(client, "bob@example.com").status_code == 400
+        assert log_in(client).status_code == 400
         assert len(hashes) == 1
 
 
@@ -180,8 +178,8 @@ def test_a_malformed_stored_hash_is_a_failed_login(
 def test_an_impossible_password_is_refused(
     client: TestClient, create_user: CreateUser, password: str
 ) -> None:
-    create_user("bob@example.com")
-    answer = log_in(client, "bob@example.com", password)
+    create_user(BOB)
+    answer = log_in(client, password=password)
     assert answer.status_code == 400
     assert answer.json()["error"] == "invalid_grant"
 
@@ -189,8 +187,8 @@ def test_an_impossible_password_is_refused(
 def test_a_password_that_is_too_long_costs_what_a_wrong_one_costs(
     client: TestClient, create_user: CreateUser, hashes: list[str]
 ) -> None:
-    create_user("bob@example.com")
-    assert log_in(client, "bob@example.com", "x" * 257).status_code == 400
+    create_user(BOB)
+    assert log_in(client, BOB, "x" * 257).status_code == 400
     assert len(hashes) == 1
 
 
@@ -204,26 +202,26 @@ def test_an_address_that_is_too_long_costs_what_an_unknown_one_costs(
 @pytest.mark.asvs("6.2.8", "6.2.9")
 def test_the_whole_password_counts(client: TestClient, create_user: CreateUser) -> None:
     password = " " + "a1B-" * 63 + "xyz"  # 256 characters
-    create_user("bob@example.com", password)
-    assert log_in(client, "bob@example.com", password).status_code == 200
+    create_user(BOB, password)
+    assert log_in(client, password=password).status_code == 200
     for wrong in (password[:-1], password[:-1] + "Z", password.strip(), password[:72]):
-        assert log_in(client, "bob@example.com", wrong).status_code == 400
-    assert log_in(client, "bob@example.com", password[:72] + "?" + password[73:]).status_code == 400
+        assert log_in(client, password=wrong).status_code == 400
+    assert log_in(client, password=password[:72] + "?" + password[73:]).status_code == 400
 
 
 @pytest.mark.asvs("6.2.8")
 def test_a_password_in_another_unicode_form_is_the_same(
     client: TestClient, create_user: CreateUser
 ) -> None:
-    create_user("bob@example.com", "Caf\u00e9 au lait, \ufb01ve times")
-    assert log_in(client, "bob@example.com", "Cafe\u0301 au lait, five times").status_code == 200
+    create_user(BOB, "Caf\u00e9 au lait, \ufb01ve times")
+    assert log_in(client, BOB, "Cafe\u0301 au lait, five times").status_code == 200
 
 
 @pytest.mark.asvs("6.2.10")
 def test_a_password_is_good_however_old_it_is(client: TestClient, create_user: CreateUser) -> None:
-    create_user("bob@example.com")
+    create_user(BOB)
     with time_machine.travel(time.time() + 5 * 365 * 86_400, tick=False):
-        assert log_in(client, "bob@example.com").status_code == 200
+        assert log_in(client).status_code == 200
 
 
 def test_a_weaker_hash_is_replaced_at_login_and_a_stronger_one_kept(
@@ -232,12 +230,12 @@ def test_a_weaker_hash_is_replaced_at_login_and_a_stronger_one_kept(
     create_user: CreateUser,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    user = create_user("bob@example.com")
+    user = create_user(BOB)
 
     def stored_after_login(stored: str) -> str:
         with core.database.write() as session:
             session.get_one(User, user.id).password_hash = stored
-        assert log_in(client, "bob@example.com").status_code == 200
+        assert log_in(client).status_code == 200
         with core.database.read() as session:
             return session.get_one(User, user.id).password_hash
 
@@ -256,7 +254,7 @@ def test_an_account_disabled_while_its_password_is_checked_gets_no_session(
     create_user: CreateUser,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    user = create_user("bob@example.com")
+    user = create_user(BOB)
     verify = core.passwords.verify
 
     async def slow(*arguments: Any, **more: Any) -> Any:
@@ -266,9 +264,8 @@ def test_an_account_disabled_while_its_password_is_checked_gets_no_session(
         return found
 
     monkeypatch.setattr(core.passwords, "verify", slow)
-    assert log_in(client, "bob@example.com").json()["error"] == "invalid_grant"
-    with core.database.read() as session:
-        assert session.exec(select(LoginSession)).all() == []
+    assert log_in(client).json()["error"] == "invalid_grant"
+    assert rows_of(core, LoginSession) == []
 
 
 def test_no_connection_is_held_while_a_password_is_hashed(
@@ -277,7 +274,7 @@ def test_no_connection_is_held_while_a_password_is_hashed(
     create_user: CreateUser,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    create_user("bob@example.com")
+    create_user(BOB)
     held: list[int] = []
     verify = core.passwords.verify
 
@@ -286,7 +283,7 @@ def test_no_connection_is_held_while_a_password_is_hashed(
         return await verify(*arguments, **more)
 
     monkeypatch.setattr(core.passwords, "verify", watched)
-    assert log_in(client, "bob@example.com").status_code == 200
+    assert log_in(client).status_code == 200
     assert held == [0]
 
 
@@ -297,7 +294,7 @@ def test_a_full_hash_queue_is_answered_with_503(
         raise passwords.HashQueueFull
 
     monkeypatch.setattr(core.passwords, "verify", full)
-    answer = log_in(client, "bob@example.com")
+    answer = log_in(client)
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
     assert answer.headers["content-type"] == "application/problem+json"
@@ -307,13 +304,12 @@ def test_a_full_hash_queue_is_answered_with_503(
 def test_a_login_makes_a_new_session_whatever_the_client_brings(
     client: TestClient, core: Gatehouse, create_user: CreateUser
 ) -> None:
-    create_user("bob@example.com")
-    first = log_in(client, "bob@example.com").json()["access_token"]
+    create_user(BOB)
+    first = log_in(client).json()["access_token"]
     client.headers["Authorization"] = f"Bearer {first}"
     client.headers["User-Agent"] = "agent\x07" + "x" * 1000
-    assert log_in(client, "bob@example.com").status_code == 200
-    with core.database.read() as session:
-        rows = session.exec(select(LoginSession)).all()
+    assert log_in(client).status_code == 200
+    rows = rows_of(core, LoginSession)
     assert len({row.id for row in rows}) == 2
     assert max(len(row.user_agent) for row in rows) == 256
     assert all(row.user_agent.isprintable() for row in rows)
@@ -335,9 +331,9 @@ def role(core: Gatehouse) -> str:
 def test_a_scope_narrows_what_the_token_may_do(
     client: TestClient, core: Gatehouse, create_user: CreateUser, role: str
 ) -> None:
-    create_user("bob@example.com", role=role)
+    create_user(BOB, role=role)
     one = sorted(core.roles[role])[0]
-    assert log_in(client, "bob@example.com", scope=one).json()["scope"] == one
+    assert log_in(client, scope=one).json()["scope"] == one
 
 
 @pytest.mark.asvs("10.4.11")
@@ -359,8 +355,8 @@ def test_a_scope_never_widens_the_role(
 def test_a_scope_that_does_not_exist_is_refused(
     client: TestClient, create_user: CreateUser, scope: str
 ) -> None:
-    create_user("bob@example.com")
-    answer = log_in(client, "bob@example.com", scope=scope)
+    create_user(BOB)
+    answer = log_in(client, scope=scope)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
 
 
@@ -371,7 +367,7 @@ Post = Callable[..., Any]
 
 @pytest.fixture
 def post(client: TestClient, create_user: CreateUser) -> Post:
-    create_user("bob@example.com")
+    create_user(BOB)
 
     def send(body: str | bytes, media_type: str = "application/x-www-form-urlencoded") -> Any:
         return client.post("/auth/token", content=body, headers={"Content-Type": media_type})
@@ -474,7 +470,7 @@ def test_a_locked_database_is_answered_with_503(
     """SQLite only: another process holds the write lock for longer than we wait."""
     if core.database.engine.dialect.name != "sqlite":
         pytest.skip("needs SQLite: PostgreSQL has no lock on the whole database")
-    create_user("bob@example.com")
+    create_user(BOB)
     engine = core.database.engine
 
     def impatient(connection: sqlite3.Connection, _: object) -> None:
@@ -487,11 +483,11 @@ def test_a_locked_database_is_answered_with_503(
     other = sqlite3.connect(path, isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")
-        answer = log_in(client, "bob@example.com")
+        answer = log_in(client)
     finally:
         other.close()
         event.remove(engine, "connect", impatient)
         engine.dispose()
     assert answer.status_code == 503
     assert "retry-after" in answer.headers
-    assert log_in(client, "bob@example.com").status_code == 200
+    assert log_in(client).status_code == 200

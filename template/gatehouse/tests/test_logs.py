@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
+from steps import BOB, PASSWORD, log_in, tokens_of, with_token
 
 from gatehouse import public
 from gatehouse.testing import CreateUser
 from gatehouse.web.logs import ACCESS, JsonFormatter, JsonHandler, log_access, log_config
 
 pytestmark = pytest.mark.thorough
-
-PASSWORD = "correct horse battery staple"
 
 
 def test_no_password_token_or_key_is_logged_at_any_level(
@@ -28,12 +27,11 @@ def test_no_password_token_or_key_is_logged_at_any_level(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(1)
-    user = create_user("bob@example.com")
-    form = {"grant_type": "password", "username": "bob@example.com", "password": PASSWORD}
-    token = client.post("/auth/token", data=form).json()["access_token"]
-    client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
-    client.get("/users/me", headers={"Authorization": f"Bearer {token}x"})
-    client.post("/auth/token", data={**form, "password": f"{PASSWORD} wrong"})
+    user = create_user(BOB)
+    token = tokens_of(log_in(client))["access_token"]
+    client.get("/users/me", headers=with_token(token))
+    client.get("/users/me", headers=with_token(f"{token}x"))
+    log_in(client, password=f"{PASSWORD} wrong")
     logged = caplog.text
     for secret in (PASSWORD, token, token.split(".")[2], auth_key, user.password_hash):
         assert secret not in logged

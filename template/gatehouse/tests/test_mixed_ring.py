@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 from jwt.algorithms import get_default_algorithms
 from starlette.testclient import TestClient
-from steps import b64, comparable
+from steps import b64, comparable, with_token
 
 from gatehouse.signing.algorithms import ALGORITHMS
 from gatehouse.signing.keys import Key, KeyRing, new_key, read_keys
@@ -70,7 +70,7 @@ class Service:
         return f"{message}.{b64(sign(message.encode()))}"
 
     def ask(self, token: str) -> Any:
-        return self.client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
+        return self.client.get("/users/me", headers=with_token(token))
 
     def accepts(self, token: str) -> bool:
         return bool(self.ask(token).status_code == 200)

@@ -10,30 +10,23 @@ from typing import Any, cast
 import pytest
 import time_machine
 from sqlalchemy import delete
-from sqlmodel import select
 from starlette.testclient import TestClient
+from steps import BOB, event_names, forgot, rows_of
 
 from gatehouse import utc_now
 from gatehouse.mailer import outbox
 from gatehouse.mailer.outbox import KEPT, LEASE, Outbox
 from gatehouse.mailer.sender import Mailer, MailNotSent
 from gatehouse.state import Gatehouse
-from gatehouse.store.tables import AuditEvent, Job, User
+from gatehouse.store.tables import Job, User
 from gatehouse.testing import CreateUser, Mails
-
-BOB = "bob@example.com"
 
 
 @pytest.fixture
 def asked(client: TestClient, create_user: CreateUser) -> None:
     """A mail is to be sent."""
     create_user(BOB)
-    assert client.post("/auth/forgot-password", json={"email": BOB}).status_code == 202
-
-
-def left(core: Gatehouse) -> list[Job]:
-    with core.database.read() as session:
-        return list(session.exec(select(Job)))
+    assert forgot(client) == 202
 
 
 class Broken:
@@ -67,24 +60,22 @@ def test_a_mail_that_cannot_be_sent_is_tried_again_ever_more_rarely(
     with time_machine.travel(utc_now() + timedelta(hours=1), tick=False):
         (mail,) = mails()
     assert mail["To"] == BOB
-    assert left(core) == []
+    assert rows_of(core, Job) == []
 
 
 def test_a_request_whose_first_try_died_is_an_event_once(
     core: Gatehouse, client: TestClient, create_user: CreateUser, mails: Mails
 ) -> None:
     create_user(BOB)
-    client.post("/auth/forgot-password", json={"email": BOB})
-    assert core.outbox._claim() is not None  # and then its process is no more
+    forgot(client)
+    assert core.outbox.claim() is not None  # and then its process is no more
     with time_machine.travel(utc_now() + LEASE + timedelta(seconds=1)) as clock:
         with pytest.MonkeyPatch.context() as patch:
             Broken(patch)
             assert core.outbox.do_due() == 1
         clock.shift(timedelta(hours=1))
         assert len(mails()) == 1
-    with core.database.read() as session:
-        names = session.exec(select(AuditEvent.event)).all()
-    assert names == ["password_reset_requested"]
+    assert event_names(core) == ["password_reset_requested"]
 
 
 def test_a_mail_that_could_not_be_sent_for_a_day_is_given_up(
@@ -94,7 +85,7 @@ def test_a_mail_that_could_not_be_sent_for_a_day_is_given_up(
         Broken(patch)
         with time_machine.travel(utc_now() + KEPT + timedelta(seconds=1), tick=False):
             assert core.outbox.do_due() == 1
-    assert left(core) == []
+    assert rows_of(core, Job) == []
     assert "given up" in caplog.text
     assert BOB not in caplog.text
 
@@ -102,7 +93,7 @@ def test_a_mail_that_could_not_be_sent_for_a_day_is_given_up(
 def test_an_job_of_a_process_that_died_is_done_by_another(
     core: Gatehouse, asked: None, mails: Mails
 ) -> None:
-    assert core.outbox._claim() is not None  # and then its process is no more
+    assert core.outbox.claim() is not None  # and then its process is no more
     assert mails() == []
     with time_machine.travel(utc_now() + LEASE + timedelta(seconds=1), tick=False):
         (mail,) = mails()
@@ -112,20 +103,20 @@ def test_an_job_of_a_process_that_died_is_done_by_another(
 def test_what_needs_no_mail_is_over_at_once(
     core: Gatehouse, client: TestClient, mails: Mails
 ) -> None:
-    client.post("/auth/forgot-password", json={"email": "nobody@example.com"})
-    assert len(left(core)) == 1
+    forgot(client, "nobody@example.com")
+    assert len(rows_of(core, Job)) == 1
     assert mails() == []
-    assert left(core) == []
+    assert rows_of(core, Job) == []
 
 
 def test_what_another_has_done_meanwhile_is_not_done_again(
     core: Gatehouse, asked: None, mails: Mails
 ) -> None:
-    slow = core.outbox._claim()
+    slow = core.outbox.claim()
     assert slow is not None
     with time_machine.travel(utc_now() + LEASE + timedelta(seconds=1), tick=False):
         assert len(mails()) == 1
-    core.outbox._do(slow)
+    core.outbox.do(slow)
     assert mails() == []
 
 
@@ -140,13 +131,13 @@ def test_a_job_that_was_dropped_while_its_mail_was_sent_is_no_failure(
         patch.setattr(Mailer, "_deliver", drop)
         assert core.outbox.do_due() == 1
     assert "not sent" not in caplog.text
-    assert left(core) == []
+    assert rows_of(core, Job) == []
 
 
 def another(core: Gatehouse) -> Outbox:
     """The outbox of another process."""
     own = core.outbox
-    return Outbox(core.database, own._mailer, own._context, own.handlers)
+    return Outbox(core.database, core.mailer, own.context, own.handlers)
 
 
 def test_a_mail_is_sent_once_however_many_look_for_it(core: Gatehouse, mails: Mails) -> None:
@@ -171,7 +162,7 @@ def _notice(number: int) -> Job:
 def test_asking_twice_in_a_moment_is_one_mail(
     client: TestClient, asked: None, mails: Mails
 ) -> None:
-    client.post("/auth/forgot-password", json={"email": BOB})
+    forgot(client)
     assert len(mails()) == 1
 
 
@@ -195,10 +186,9 @@ def test_a_hook_that_fails_does_not_hold_the_others_up(
         patch.setitem(cast(dict[str, Any], core.outbox.handlers), "register", fail)
         client.post("/auth/register", json=new)
         create_user(BOB)
-        client.post("/auth/forgot-password", json={"email": BOB})
+        forgot(client)
         assert [mail["To"] for mail in mails()] == [BOB]
-    with core.database.read() as session:
-        assert len(session.exec(select(User)).all()) == 1
+    assert len(rows_of(core, User)) == 1
     with time_machine.travel(utc_now() + timedelta(seconds=31), tick=False):
         assert [mail["To"] for mail in mails()] == ["new@example.com"]
 

@@ -1,51 +1,18 @@
 """Hashing has threads of its own: how many calls may run and wait, what a cancelled one frees."""
 
 import asyncio
-import os
-import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
-from pwdlib.hashers.argon2 import Argon2Hasher
+from held_hasher import HeldHasher
 
 from gatehouse.hashing import passwords
 from gatehouse.hashing.passwords import HashQueueFull, Passwords
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.thorough, pytest.mark.usefixtures("hasher")]
 
 RIGHT = "tidal-ochre-lantern-9"
-
-
-class HeldHasher(Argon2Hasher):
-    """The least Argon2, which can be held up while it hashes."""
-
-    def __init__(self) -> None:
-        super().__init__(time_cost=1, memory_cost=16, parallelism=1)
-        self.gate = threading.Event()
-        self.gate.set()
-        self.started = threading.Semaphore(0)
-        self.threads: list[tuple[int, int]] = []
-
-    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
-        self.threads.append((threading.get_ident(), own_nice_value()))
-        self.started.release()
-        assert self.gate.wait(5)
-        return super().hash(password, salt=salt)
-
-
-def own_nice_value() -> int:
-    """This thread's; only Linux has one for each."""
-    if sys.platform == "linux":
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    return 10
-
-
-@pytest.fixture(autouse=True)
-def hasher(monkeypatch: pytest.MonkeyPatch) -> HeldHasher:
-    held = HeldHasher()
-    monkeypatch.setattr(passwords, "argon2_hasher", lambda: held)
-    return held
 
 
 @pytest.fixture

@@ -17,10 +17,15 @@ from steps import (
     bearer,
     confirm,
     event_names,
+    forgot,
     log_in,
     logged_in,
+    opens,
+    refresh,
+    rows_of,
     token_in,
     tokens_of,
+    with_token,
 )
 
 from gatehouse import User, utc_now
@@ -32,19 +37,6 @@ from gatehouse.testing import CreateUser, Mails
 from gatehouse.throttling.throttle import FORGOT, ONE_TIME, Limit
 
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def bob(create_user: CreateUser) -> User:
-    return create_user(BOB, PASSWORD)
-
-
-def opens(client: TestClient, headers: dict[str, str]) -> bool:
-    return client.get("/auth/sessions", headers=headers).status_code == 200
-
-
-def forgot(client: TestClient, email: str = BOB) -> int:
-    return client.post("/auth/forgot-password", json={"email": email}).status_code
 
 
 def reset(client: TestClient, token: str, password: str = NEXT) -> int:
@@ -69,8 +61,8 @@ def test_a_reset_sets_the_password_ends_every_session_and_opens_none(
     assert not opens(client, before)
     assert log_in(client).status_code == 400
     assert log_in(client, password=NEXT).status_code == 200
-    form = {"grant_type": "refresh_token", "refresh_token": others.json()["refresh_token"]}
-    assert client.post("/auth/token", data=form).status_code == 200  # another's is none of them
+    kept = refresh(client, others.json()["refresh_token"])
+    assert kept.status_code == 200  # another's is none of them
     (notice,) = mails()
     assert notice["To"] == BOB
     assert "#token=" not in notice.as_string()
@@ -142,8 +134,7 @@ def test_the_token_of_a_link_has_256_bits_and_only_its_digest_is_kept(
     token = token_in(mails()[0])
     assert len(urlsafe_b64decode(token.removeprefix(PREFIX) + "=")) == 32
     assert len({new_token()[0] for _ in range(100)}) == 100
-    with core.database.read() as session:
-        (row,) = session.exec(select(OneTimeToken)).all()
+    (row,) = rows_of(core, OneTimeToken)
     assert row.digest == sha256(token.encode()).hexdigest()
     assert token not in str(row.model_dump())
     assert reset(client, row.digest) == 400
@@ -165,7 +156,7 @@ def test_of_many_who_use_a_reset_link_at_once_one_succeeds(
 def test_a_weak_password_leaves_the_link_good(client: TestClient, bob: User, mails: Mails) -> None:
     forgot(client)
     token = token_in(mails()[0])
-    for weak in ("short", "bob@example.com", "passwordpassword"):
+    for weak in ("short", BOB, "passwordpassword"):
         assert reset(client, token, weak) == 422
     assert reset(client, token) == 204
 
@@ -210,11 +201,8 @@ def test_a_token_opens_no_door_but_its_own(client: TestClient, bob: User, mails:
     assert confirm(client, sent[BOB]) == 400
     assert reset(client, sent["new@example.com"]) == 400
     for token in sent.values():
-        assert (
-            client.get("/users/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
-        )
-        form = {"grant_type": "refresh_token", "refresh_token": token}
-        assert client.post("/auth/token", data=form).status_code == 400
+        assert client.get("/users/me", headers=with_token(token)).status_code == 401
+        assert refresh(client, token).status_code == 400
     access = me["Authorization"].split(" ")[1]
     assert confirm(client, access) == 400
     assert confirm(client, sent["new@example.com"]) == 204
@@ -255,7 +243,7 @@ def test_a_new_password_ends_every_other_session_and_every_link(
         ("", NEXT, 400),
         (PASSWORD, "short", 422),
         (PASSWORD, PASSWORD, 422),
-        (PASSWORD, "bob@example.com", 422),
+        (PASSWORD, BOB, 422),
     ],
 )
 def test_a_change_that_is_refused_changes_nothing(
@@ -425,15 +413,14 @@ def test_a_deleted_account_leaves_nothing_but_its_events(
     client: TestClient, core: Gatehouse, bob: User, mails: Mails
 ) -> None:
     answer = log_in(client)
-    mine, refresh = bearer(tokens_of(answer)), answer.json()["refresh_token"]
+    mine = bearer(tokens_of(answer))
     forgot(client)
     link = token_in(mails()[0])
     forgot(client)  # a job that is still to be done
     assert delete(client, mine) == 204
     assert not opens(client, mine)
     assert log_in(client).status_code == 400
-    form = {"grant_type": "refresh_token", "refresh_token": refresh}
-    assert client.post("/auth/token", data=form).status_code == 400
+    assert refresh(client, answer.json()["refresh_token"]).status_code == 400
     assert reset(client, link) == 400
     assert mails() == []
     with core.database.read() as session:

@@ -13,7 +13,19 @@ import pytest
 import time_machine
 from sqlmodel import select
 from starlette.testclient import TestClient
-from steps import PASSWORD, Tokens, bearer, log_in, tokens_of
+from steps import (
+    BOB,
+    PASSWORD,
+    Tokens,
+    bearer,
+    event_names,
+    events,
+    log_in,
+    opens,
+    refresh,
+    rows_of,
+    tokens_of,
+)
 
 from gatehouse import utc_now
 from gatehouse.accounts.cleaning import clean
@@ -26,13 +38,8 @@ from gatehouse.testing import CreateUser, Factory
 @pytest.fixture
 def tokens(client: TestClient, create_user: CreateUser) -> Tokens:
     """The answer to a login."""
-    create_user("bob@example.com", PASSWORD)
+    create_user(BOB, PASSWORD)
     return tokens_of(log_in(client))
-
-
-def refresh(client: TestClient, token: str, **more: str) -> Any:
-    form = {"grant_type": "refresh_token", "refresh_token": token, **more}
-    return client.post("/auth/token", data=form)
 
 
 def refused(answer: Any, error: str = "invalid_grant") -> bool:
@@ -43,10 +50,6 @@ def refused(answer: Any, error: str = "invalid_grant") -> bool:
 def session_of(tokens: Tokens) -> UUID:
     claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
     return UUID(claims["sid"])
-
-
-def opens(client: TestClient, tokens: Tokens, path: str = "/auth/sessions") -> bool:
-    return client.get(path, headers=bearer(tokens)).status_code == 200
 
 
 @pytest.mark.asvs("7.2.2")
@@ -60,16 +63,14 @@ def test_a_refresh_gives_a_new_pair_for_the_same_session(
     assert set(after) == set(tokens)
     assert after["refresh_token"] != tokens["refresh_token"]
     assert session_of(after) == session_of(tokens)
-    assert opens(client, after)
+    assert opens(client, bearer(after))
     before_claims, after_claims = (
         jwt.decode(found["access_token"], options={"verify_signature": False})
         for found in (tokens, after)
     )
     assert before_claims["auth_time"] == after_claims["auth_time"]
     assert before_claims["jti"] != after_claims["jti"]
-    with core.database.read() as session:
-        rows = session.exec(select(AuditEvent)).all()
-    assert [row.session_id for row in rows if row.event == "refresh"] == [session_of(tokens)]
+    assert [row.session_id for row in events(core, "refresh")] == [session_of(tokens)]
 
 
 @pytest.mark.asvs("10.3.4")
@@ -91,8 +92,7 @@ def test_a_token_has_a_prefix_and_a_checksum_and_lies_nowhere_as_it_is(
     assert len(urlsafe_b64decode(token[len(PREFIX) : -8] + "=")) == 32  # 256 bits
     many = [new_refresh_token()[len(PREFIX) : -8] for _ in range(50)]
     assert all(len(set(letters)) > 1 for letters in zip(*many, strict=True))
-    with core.database.read() as session:
-        (row,) = session.exec(select(RefreshToken)).all()
+    (row,) = rows_of(core, RefreshToken)
     assert row.digest == digest_of(token)
     assert token not in repr(row.model_dump())
 
@@ -118,8 +118,7 @@ def test_a_retry_inside_the_window_gets_the_same_successor(
     with time_machine.travel(utc_now() + timedelta(seconds=9), tick=False):
         second = refresh(client, tokens["refresh_token"])
     assert second.json()["refresh_token"] == first["refresh_token"]
-    with core.database.read() as session:
-        assert len(session.exec(select(RefreshToken)).all()) == 2
+    assert len(rows_of(core, RefreshToken)) == 2
 
 
 @pytest.mark.asvs("10.4.5")
@@ -130,15 +129,14 @@ def test_a_retry_after_the_window_ends_the_session(
     with time_machine.travel(utc_now() + timedelta(seconds=11), tick=False):
         assert refused(refresh(client, tokens["refresh_token"]))
         assert refused(refresh(client, after["refresh_token"]))
-        assert not opens(client, tokens)
-        assert not opens(client, after)
+        assert not opens(client, bearer(tokens))
+        assert not opens(client, bearer(after))
     with core.database.read() as session:
         assert session.exec(select(LoginSession)).all() == []
         assert [row.session_id for row in session.exec(select(EndedSession))] == [
             session_of(tokens)
         ]
-        events = [row.event for row in session.exec(select(AuditEvent))]
-    assert events.count("refresh_reuse") == 1
+    assert event_names(core).count("refresh_reuse") == 1
 
 
 @pytest.mark.asvs("10.4.5")
@@ -149,7 +147,7 @@ def test_without_a_window_a_used_token_ends_the_session(
     with TestClient(create_app()) as client:
         after = refresh(client, tokens["refresh_token"]).json()
         assert refused(refresh(client, tokens["refresh_token"]))
-        assert not opens(client, after)
+        assert not opens(client, bearer(after))
         assert refused(refresh(client, after["refresh_token"]))
 
 
@@ -158,7 +156,7 @@ def test_the_window_covers_one_generation(client: TestClient, tokens: Tokens) ->
     child = refresh(client, tokens["refresh_token"]).json()
     refresh(client, child["refresh_token"])
     assert refused(refresh(client, tokens["refresh_token"]))
-    assert not opens(client, child)
+    assert not opens(client, bearer(child))
 
 
 @pytest.mark.asvs("10.4.5")
@@ -227,9 +225,9 @@ def test_no_access_token_lives_beyond_its_session(client: TestClient, tokens: To
     with time_machine.travel(start + timedelta(days=30, seconds=-10), tick=False):
         last = refresh(client, token).json()
         assert 0 < last["expires_in"] <= 11
-        assert opens(client, last)
+        assert opens(client, bearer(last))
     with time_machine.travel(start + timedelta(days=30, seconds=2), tick=False):
-        assert not opens(client, last)
+        assert not opens(client, bearer(last))
 
 
 def disable(core: Gatehouse) -> None:
@@ -280,7 +278,7 @@ def test_a_refresh_may_narrow_and_the_session_keeps_its_grant(
 def test_a_refresh_never_widens_and_a_refused_one_uses_nothing_up(
     client: TestClient, core: Gatehouse, create_user: CreateUser
 ) -> None:
-    create_user("bob@example.com", PASSWORD)
+    create_user(BOB, PASSWORD)
     granted = sorted(core.roles["user"])
     if len(granted) < 2:
         pytest.skip("the role user has fewer than two scopes")
@@ -293,15 +291,14 @@ def test_a_refresh_never_widens_and_a_refused_one_uses_nothing_up(
         else:
             assert refused(answer, "invalid_grant")
     assert refresh(client, tokens["refresh_token"]).json()["scope"] == granted[0]
-    with core.database.read() as session:
-        told = [row.event for row in session.exec(select(AuditEvent))]
-    assert told.count("refresh_refused") == 1 + len(core.scopes.keys() - core.roles["user"])
+    beyond = core.scopes.keys() - core.roles["user"]
+    assert event_names(core).count("refresh_refused") == 1 + len(beyond)
 
 
 def test_a_role_that_lost_a_scope_loses_it_at_the_next_refresh(
     client: TestClient, core: Gatehouse, create_user: CreateUser
 ) -> None:
-    create_user("bob@example.com", PASSWORD, role="admin")
+    create_user(BOB, PASSWORD, role="admin")
     tokens = tokens_of(log_in(client))
     with core.database.write() as session:
         session.exec(select(User)).one().role = "user"
@@ -334,14 +331,13 @@ def test_what_is_no_refresh_token_is_refused_and_writes_nothing(
         assert refused(refresh(client, text)), text[:20]
     assert refused(refresh(client, ""), "invalid_request")
     assert not any(is_refresh_token(text) for text in odd[:-1])
-    with core.database.read() as session:
-        assert len(session.exec(select(RefreshToken)).all()) == 1
+    assert len(rows_of(core, RefreshToken)) == 1
     assert refresh(client, token).status_code == 200
 
 
 @pytest.mark.asvs("9.2.2")
 def test_a_refresh_token_opens_no_route(client: TestClient, tokens: Tokens) -> None:
-    assert not opens(client, {"access_token": tokens["refresh_token"]})
+    assert not opens(client, bearer({"access_token": tokens["refresh_token"]}))
 
 
 # --- cleaning

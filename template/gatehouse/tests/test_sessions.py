@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from sqlmodel import col, select
 from starlette.testclient import TestClient
-from steps import PASSWORD, bearer, log_in, tokens_of
+from steps import BOB, PASSWORD, bearer, event_names, events, log_in, refresh, tokens_of
 
 from gatehouse import utc_now
 from gatehouse.accounts import logins as login_verbs
@@ -15,7 +15,7 @@ from gatehouse.accounts import sessions
 from gatehouse.accounts.stamps import raise_epoch
 from gatehouse.accounts.users import find_user
 from gatehouse.state import Gatehouse
-from gatehouse.store.tables import AuditEvent, LoginSession, User
+from gatehouse.store.tables import LoginSession, User
 from gatehouse.testing import CreateUser, SignIn
 from gatehouse.throttling.origin import COMMAND
 
@@ -26,7 +26,7 @@ from gatehouse.throttling.origin import COMMAND
 def test_a_log_out_ends_both_tokens_at_once(
     client: TestClient, core: Gatehouse, create_user: CreateUser, kind: str, hint: str
 ) -> None:
-    create_user("bob@example.com", PASSWORD)
+    create_user(BOB, PASSWORD)
     tokens = tokens_of(log_in(client))
     assert client.get("/auth/sessions", headers=bearer(tokens)).status_code == 200
     form = {"token": tokens[kind], "token_type_hint": hint}
@@ -37,17 +37,14 @@ def test_a_log_out_ends_both_tokens_at_once(
     refused = client.get("/auth/sessions", headers=bearer(tokens))
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"] == 'Bearer error="invalid_token"'
-    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
-    assert client.post("/auth/token", data=form).json()["error"] == "invalid_grant"
-    with core.database.read() as session:
-        events = [row.event for row in session.exec(select(AuditEvent))]
-    assert events.count("logout") == 1
+    assert refresh(client, tokens["refresh_token"]).json()["error"] == "invalid_grant"
+    assert event_names(core).count("logout") == 1
 
 
 def test_an_unknown_token_is_no_error_and_harms_nobody(
     client: TestClient, create_user: CreateUser
 ) -> None:
-    create_user("bob@example.com", PASSWORD)
+    create_user(BOB, PASSWORD)
     tokens = tokens_of(log_in(client))
     for text in ("x", "a.b.c", tokens["access_token"] + "x", tokens["refresh_token"][:-1], "\0"):
         assert client.post("/auth/revoke", data={"token": text}).status_code == 200
@@ -61,7 +58,7 @@ def test_an_unknown_token_is_no_error_and_harms_nobody(
 
 @pytest.mark.asvs("7.5.2", "10.4.9")
 def test_the_list_shows_the_own_sessions_alone(client: TestClient, create_user: CreateUser) -> None:
-    create_user("bob@example.com", PASSWORD)
+    create_user(BOB, PASSWORD)
     create_user("eve@example.com", PASSWORD)
     client.headers["User-Agent"] = "agent one"
     first, second = tokens_of(log_in(client)), tokens_of(log_in(client))
@@ -85,12 +82,12 @@ def test_a_session_that_is_over_is_none_though_its_row_is_still_there(
     client: TestClient, core: Gatehouse, create_user: CreateUser, event: str
 ) -> None:
     """The rows go a moment later than what ends them, or with a cleanup."""
-    create_user("bob@example.com", PASSWORD)
+    create_user(BOB, PASSWORD)
     tokens, moved = tokens_of(log_in(client)), utc_now()
     assert len(client.get("/auth/sessions", headers=bearer(tokens)).json()) == 1  # the list is read
     with core.database.write() as session:
         user, login = (
-            find_user(session, "bob@example.com"),
+            find_user(session, BOB),
             session.exec(select(LoginSession)).one(),
         )
         if event == "stamp":
@@ -104,8 +101,7 @@ def test_a_session_that_is_over_is_none_though_its_row_is_still_there(
             login.last_used_at = moved - core.lifetimes.idle
     assert client.get("/auth/sessions", headers=bearer(tokens)).json() == []
     assert client.get("/users/me", headers=bearer(tokens)).status_code == 401
-    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
-    assert client.post("/auth/token", data=form).json()["error"] == "invalid_grant"
+    assert refresh(client, tokens["refresh_token"]).json()["error"] == "invalid_grant"
 
 
 @pytest.mark.asvs("10.3.2")
@@ -127,7 +123,7 @@ def test_another_user_s_session_is_like_one_that_is_not_there(
 def test_all_others_can_be_ended_at_once(
     client: TestClient, create_user: CreateUser, sign_in: SignIn
 ) -> None:
-    create_user("bob@example.com", PASSWORD)
+    create_user(BOB, PASSWORD)
     others = [tokens_of(log_in(client)) for _ in range(3)]
     current, stranger = tokens_of(log_in(client)), sign_in()
     assert client.delete("/auth/sessions", headers=bearer(current)).status_code == 204
@@ -145,7 +141,7 @@ def test_beyond_the_most_the_session_unused_longest_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(login_verbs, "MOST_SESSIONS", 3)
-    create_user("bob@example.com", PASSWORD)
+    create_user(BOB, PASSWORD)
     create_user("eve@example.com", PASSWORD)
     foreign = [tokens_of(log_in(client, "eve@example.com")) for _ in range(3)]
     logins = [tokens_of(log_in(client)) for _ in range(5)]
@@ -177,17 +173,16 @@ def test_a_session_that_another_process_ended_is_over_within_the_interval(
     with time_machine.travel(time.time() + 6, tick=False):
         # The monotonic clock stands with the other one while time is moved.
         assert me.get("/auth/sessions").status_code in (200, 401)
-    core.revocation._read_at -= core.revocation._interval
-    core.revocation._tried_at -= core.revocation._interval
+    core.revocation.forget()
     assert me.get("/auth/sessions").status_code == 401
 
 
 def test_a_user_who_is_deleted_elsewhere_is_out_too(
     client: TestClient, core: Gatehouse, sign_in: SignIn
 ) -> None:
-    me = sign_in(email="bob@example.com")
+    me = sign_in(email=BOB)
     with core.database.write() as session:
-        user = session.exec(select(User).where(User.email == "bob@example.com")).one()
+        user = session.exec(select(User).where(User.email == BOB)).one()
         sessions.end_sessions(session, col(LoginSession.user_id) == user.id)
         session.delete(user)
     core.revocation.forget()
@@ -197,14 +192,12 @@ def test_a_user_who_is_deleted_elsewhere_is_out_too(
 def test_events_tell_who_did_what_from_where(
     client: TestClient, core: Gatehouse, create_user: CreateUser
 ) -> None:
-    user = create_user("bob@example.com", PASSWORD)
+    user = create_user(BOB, PASSWORD)
     client.headers["User-Agent"] = "agent\x07one" + "x" * 300
     client.headers["X-Request-ID"] = "request-1"
-    form = {"grant_type": "password", "username": "bob@example.com", "password": "wrong"}
-    client.post("/auth/token", data=form)
+    log_in(client, password="wrong")
     log_in(client)
-    with core.database.read() as session:
-        failed, done = session.exec(select(AuditEvent).order_by(col(AuditEvent.time))).all()
+    failed, done = events(core)
     assert (failed.event, done.event) == ("login_failed", "login")
     assert failed.user_id == done.user_id == user.id
     assert done.session_id is not None
@@ -216,7 +209,7 @@ def test_events_tell_who_did_what_from_where(
 def test_each_end_of_a_session_is_an_event_of_who_ended_it(
     client: TestClient, core: Gatehouse, create_user: CreateUser
 ) -> None:
-    user = create_user("bob@example.com", PASSWORD)
+    user = create_user(BOB, PASSWORD)
     log_in(client), tokens_of(log_in(client))
     third = tokens_of(log_in(client))
     rows = client.get("/auth/sessions", headers=bearer(third)).json()
@@ -225,8 +218,7 @@ def test_each_end_of_a_session_is_an_event_of_who_ended_it(
     client.delete("/auth/sessions", headers=bearer(third))
     client.post("/auth/revoke", data={"token": third["refresh_token"]})
     mine = next(UUID(row["id"]) for row in rows if row["current"])
-    with core.database.read() as session:
-        found = session.exec(select(AuditEvent).order_by(col(AuditEvent.time))).all()[3:]
+    found = events(core)[3:]
     assert [(row.event, row.session_id) for row in found] == [
         ("sessions_ended", UUID(other)),
         ("sessions_ended", None),

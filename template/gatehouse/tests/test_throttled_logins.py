@@ -11,16 +11,14 @@ import argon2
 import pytest
 import time_machine
 from fastapi import FastAPI
-from sqlmodel import select
 from starlette.testclient import TestClient
-from steps import BOB, PASSWORD, WRONG, log_in
+from steps import BOB, PASSWORD, WRONG, events, log_in
 
 from gatehouse import User, utc_now
 from gatehouse.accounts.one_time import issue
 from gatehouse.accounts.users import find_user
 from gatehouse.routes import grants, sessions
 from gatehouse.state import Gatehouse
-from gatehouse.store.tables import AuditEvent
 from gatehouse.testing import CreateUser, Mails
 from gatehouse.throttling.throttle import FORGOT, ONE_TIME, REFRESH, REGISTER, RESEND, Limit
 
@@ -37,11 +35,6 @@ def at(app: FastAPI, client: TestClient) -> From:
         return found
 
     return client_at
-
-
-@pytest.fixture
-def bob(create_user: CreateUser) -> User:
-    return create_user(BOB, PASSWORD)
 
 
 def fail(client: TestClient, times: int, email: str = BOB) -> Counter[int]:
@@ -164,8 +157,7 @@ def test_the_first_refusal_of_a_series_is_an_event_and_each_failure_is(
     at: From, core: Gatehouse, bob: User
 ) -> None:
     fail(at("203.0.113.1"), 14)
-    with core.database.read() as session:
-        rows = session.exec(select(AuditEvent)).all()
+    rows = events(core)
     assert Counter(row.event for row in rows) == {"login_failed": 10, "throttled": 1}
     assert {row.ip for row in rows} == {"203.0.113.1"}
 

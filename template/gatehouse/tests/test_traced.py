@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from steps import PASSWORD, log_in
 
 import gatehouse
 from gatehouse import Caller
@@ -22,7 +23,6 @@ from gatehouse.testing import CreateUser, Factory, SignIn
 pytestmark = pytest.mark.thorough
 
 SOURCE = f"{Path(gatehouse.__file__).parent}/"
-PASSWORD = "correct horse battery staple"
 
 
 class Trace(list[str]):
@@ -90,12 +90,11 @@ def test_a_login_walks_through_few_files(
     served: TestClient, create_user: CreateUser, trace: Trace
 ) -> None:
     create_user("traced@example.com", PASSWORD)
-    form = {"grant_type": "password", "username": "traced@example.com", "password": PASSWORD}
 
-    def log_in() -> None:
-        assert served.post("/auth/token", data=form).status_code == 200
+    def act() -> None:
+        assert log_in(served, "traced@example.com").status_code == 200
 
-    with followed(trace, log_in):
+    with followed(trace, act):
         assert "hashing/passwords.py" in trace
         assert len(set(trace)) <= 20, trace
         assert trace.returns <= 40, trace

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from sqlmodel import SQLModel
+from steps import access_token
 
 import gatehouse
 from gatehouse import User
@@ -220,7 +221,7 @@ def test_nobody_else_tells_the_list_and_the_mail_queue() -> None:
     """Verbs note in the session what they ended and queued; whoever has the parts hears of it."""
     assert places(ast.Attribute, "note") == {
         ("state", "_hear"),
-        ("accounts.revocation", "_query"),  # what other processes ended
+        ("accounts.revocation", "read"),  # what other processes ended
     }
     assert places(ast.Attribute, "poke") == {("state", "_hear")}
     assert places(ast.Attribute, "committed") == {
@@ -285,4 +286,5 @@ def test_a_committed_refusal_undoes_nothing_and_what_it_ended_is_heard_of(
             raise refusal
         with core.database.read() as session:
             assert session.get_one(User, bob).failed_logins == 1
-        assert (gone in core.revocation._sessions) == (refusal is CommittedRefusal)
+        heard = core.revocation.ends(access_token(gone))
+        assert heard == (refusal is CommittedRefusal)

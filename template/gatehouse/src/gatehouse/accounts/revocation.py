@@ -123,7 +123,7 @@ class RevocationList:
         pause = RETRY if self._lost else self._interval
         if self._reading is None and now - self._tried_at >= pause:
             self._tried_at = now
-            self._reading = asyncio.create_task(self._read())
+            self._reading = asyncio.create_task(self._look())
         if self._reading is not None:
             left = self._tried_at + self._patience(now) - now
             if left > 0:
@@ -138,10 +138,10 @@ class RevocationList:
         is_of_use = now - self._read_at <= self._max_stale
         return PATIENCE if is_of_use or self._lost else FIRST_PATIENCE
 
-    async def _read(self) -> None:
+    async def _look(self) -> None:
         started = time.monotonic()
         try:
-            await asyncio.to_thread(self._query)  # not one of the threads that may all hang
+            await asyncio.to_thread(self.read)  # not one of the threads that may all hang
         except SQLAlchemyError as error:
             self._lost = True
             log.error("the list of ended sessions could not be read: %s", type(error).__name__)
@@ -150,8 +150,8 @@ class RevocationList:
         finally:
             self._reading = None
 
-    def _query(self) -> None:
-        """Read what is new, and forget what no token can outlive."""
+    def read(self) -> None:
+        """Read what is new, and forget what no token can outlive. Blocks."""
         with self._database.read() as session:
             # In a statement of its own, before the rows: what is not in it is found next time.
             seen, now = self._place(session)

@@ -40,10 +40,10 @@ class Outbox:
         context: JobContext,
         handlers: Mapping[str, Handler],
     ) -> None:
+        self.context = context
         self.handlers = handlers
         self._database = database
         self._mailer = mailer
-        self._context = context
         self._left = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -101,12 +101,12 @@ class Outbox:
     def do_due(self) -> int:
         """Do every job that is due now; returns how many there were. Blocks."""
         done = 0
-        while not self._stopping and (job := self._claim()) is not None:
-            self._do(job)
+        while not self._stopping and (job := self.claim()) is not None:
+            self.do(job)
             done += 1
         return done
 
-    def _claim(self) -> Job | None:
+    def claim(self) -> Job | None:
         """The job that is due longest, for this process alone until its lease is over."""
         now = utc_now()
         due = select(Job).where(col(Job.due_at) <= now).order_by(col(Job.due_at)).limit(1)
@@ -121,7 +121,8 @@ class Outbox:
                 session.add(job)
             return job
 
-    def _do(self, job: Job) -> None:
+    def do(self, job: Job) -> None:
+        """One claimed job. It goes with its mail, or is put off."""
         try:
             with self._database.write() as session:
                 mail = self._prepare(session, job)
@@ -141,7 +142,7 @@ class Outbox:
         current = session.get(Job, job.id)
         if current is None:
             return None
-        mail = self.handlers[current.kind](session, current, self._context)
+        mail = self.handlers[current.kind](session, current, self.context)
         if mail is None:
             session.delete(current)
         return mail
