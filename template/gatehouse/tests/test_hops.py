@@ -75,7 +75,7 @@ def test_a_call_that_does_not_get_its_turn_is_refused(
     assert asyncio.run(two_wait_and_one_is_refused(core.settings.database_url)) == ["out of time"]
 
 
-def answer_of(asks: Database, work: Callable[[], object]) -> object:
+def answer_of(asks: DatabasePool, work: Callable[[], object]) -> object:
     """What `run` gives or raises; a call without an answer is a TimeoutError."""
 
     async def ask() -> object:
@@ -85,19 +85,19 @@ def answer_of(asks: Database, work: Callable[[], object]) -> object:
 
 
 @pytest.fixture
-def asks(core: Gatehouse) -> Iterator[Database]:
-    asks = Database(core.settings.database_url)
+def asks(core: Gatehouse) -> Iterator[DatabasePool]:
+    asks = DatabasePool(core.settings.database_url)
     yield asks
     asks.close()
 
 
 @pytest.fixture
-def one_thread(asks: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def one_thread(asks: DatabasePool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "THREADS", 1)
     asks.close()  # the next threads are as many
 
 
-def test_a_call_that_raises_stop_iteration_is_answered(asks: Database) -> None:
+def test_a_call_that_raises_stop_iteration_is_answered(asks: DatabasePool) -> None:
     """As `next` does in a hook where nothing is found: no future takes such an exception."""
     with pytest.raises(RuntimeError) as raised:
         answer_of(asks, lambda: next(iter(())))
@@ -105,7 +105,7 @@ def test_a_call_that_raises_stop_iteration_is_answered(asks: Database) -> None:
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_call_that_waits_while_the_database_is_closed_is_refused(asks: Database) -> None:
+def test_a_call_that_waits_while_the_database_is_closed_is_refused(asks: DatabasePool) -> None:
     hanging = Hanging()
 
     async def close_while_one_waits() -> str:
@@ -121,7 +121,7 @@ def test_a_call_that_waits_while_the_database_is_closed_is_refused(asks: Databas
 
 
 def test_a_call_for_which_no_thread_could_be_started_counts_no_longer(
-    asks: Database, monkeypatch: pytest.MonkeyPatch
+    asks: DatabasePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "THREADS", 1)
     monkeypatch.setattr(database, "CALLS_WAITING", 0)
@@ -137,7 +137,7 @@ def test_a_call_for_which_no_thread_could_be_started_counts_no_longer(
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_what_a_call_has_given_does_not_wait_for_the_garbage_collector(asks: Database) -> None:
+def test_what_a_call_has_given_does_not_wait_for_the_garbage_collector(asks: DatabasePool) -> None:
     """It is rows, and tokens as they are sent."""
 
     class Given:
@@ -193,7 +193,7 @@ def test_a_session_inside_another_s_needs_no_second_place(small: DatabasePool) -
         pass
 
 
-def test_a_session_that_ends_in_another_thread_gives_its_place_back(small: Database) -> None:
+def test_a_session_that_ends_in_another_thread_gives_its_place_back(small: DatabasePool) -> None:
     """As those of dependencies that yield do: they begin and end in whichever is free."""
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
 
