@@ -105,7 +105,7 @@ def _lookalikes(facts: Facts) -> Findings:
         some = ", ".join(str(id_) for id_ in facts.lookalikes[:SHOWN])
         yield Finding(
             f"The address of {count} account{'' if count == 1 else 's'} holds a character that "
-            f"cannot be facts, so it looks like another's: {some}{'' if count <= SHOWN else ', …'}",
+            f"cannot be seen, so it looks like another's: {some}{'' if count <= SHOWN else ', …'}",
             "look each up by its id (GET /users/{id}) and ask whose it is; its owner may change "
             f"the address, and `{facts.service.command} user disable ADDRESS` stops the others.",
         )
