@@ -902,7 +902,7 @@ MUTATIONS = {
     ),
     "address of a file that has an account": Mutation(
         f"{CORE}/cli/importing.py",
-        '            refused[line_of[key]] = "its address has an account already"\n',
+        '            refused[line_of[key]] = "its address already has an account"\n',
         "            pass\n",
         "gatehouse/tests/test_importing.py taken",
     ),
@@ -998,8 +998,8 @@ MUTATIONS = {
     ),
     "values in what is said of a row": Mutation(
         f"{CORE}/cli/import_row.py",
-        'raise BadRow("its email is no e-mail address") from None',
-        'raise BadRow(f"its email {text} is no e-mail address") from None',
+        'raise BadRow("its email is not an e-mail address") from None',
+        'raise BadRow(f"its email {text} is not an e-mail address") from None',
         "gatehouse/tests/test_importing.py bad_row",
     ),
     "compatibility forms of an address": Mutation(

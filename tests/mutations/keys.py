@@ -263,7 +263,11 @@ MUTATIONS = {
     ),
     "words of a bad note": Mutation(
         f"{CORE}/signing/key_file.py",
-        'raise BadKey(f"line {number} is no note of `keys rotate`; delete that line") from None',
+        (
+            "raise BadKey(\n"
+            '                f"line {number} is not a note of `keys rotate`; delete that line"\n'
+            "            ) from None"
+        ),
         "continue",
         "gatehouse/tests/test_key_file.py",
     ),

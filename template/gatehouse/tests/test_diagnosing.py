@@ -442,7 +442,7 @@ def test_edits_of_moved_files_that_are_missing_are_named(
         raise CannotLook("this clone is shallow")
 
     monkeypatch.setattr(risks, "missing_edits", cannot)
-    assert doctor()["moved-edits"].startswith("NOTE Nobody can tell")
+    assert doctor()["moved-edits"].startswith("NOTE It cannot be seen whether")
 
 
 def test_the_real_core_is_compared() -> None:
@@ -503,7 +503,7 @@ def test_a_release_that_waits_and_fixes_a_hole_is_a_problem(
 ) -> None:
     assert doctor() == {"release": "NOTE This service was rendered from 1.0.0."}
     found = doctor("--online")
-    assert found["release"].startswith("PROBLEM Release 1.2.0 waits; ")
+    assert found["release"].startswith("PROBLEM There is a newer release, 1.2.0; ")
     assert "security holes (releases 1.1.0)" in found["release"]
 
 
@@ -513,7 +513,7 @@ def test_a_release_that_waits_and_fixes_none_is_a_note(
     answers = tmp_path / ".copier-answers.yml"
     answers.write_text(answers.read_text().replace("1.0.0", "1.1.0"))
     found = doctor("--online")["release"]
-    assert found == "NOTE Release 1.2.0 waits; this service was rendered from 1.1.0."
+    assert found == "NOTE There is a newer release, 1.2.0; this service has 1.1.0."
     answers.write_text(answers.read_text().replace("1.1.0", "1.2.0"))
     assert doctor("--online") == {}
 
@@ -525,7 +525,7 @@ def test_no_answer_about_releases_is_a_note(doctor: Doctor, tmp_path: Path, sour
     (tmp_path / ".copier-answers.yml").write_text(f"_src_path: {source}\n_commit: 1.0.0\n")
     found = doctor("--online")
     assert list(found) == ["release"]
-    assert found["release"].startswith("NOTE Nobody knows whether a newer release waits: ")
+    assert found["release"].startswith("NOTE It is not known whether there is a newer release: ")
     assert found["release"].isprintable()
 
 
@@ -577,7 +577,8 @@ def test_accounts_that_look_like_others_are_counted(doctor: Doctor, core: Gateho
             ids.append(str(user.id))
     found = doctor()
     assert list(found) == ["lookalikes"]
-    assert found["lookalikes"].startswith("PROBLEM The address of 7 accounts holds a character")
+    text = "PROBLEM The address of 7 accounts holds a character that cannot be seen"
+    assert found["lookalikes"].startswith(text)
     assert sum(id_ in found["lookalikes"] for id_ in ids) == 5
     assert "bob" not in found["lookalikes"]
 

@@ -176,8 +176,8 @@ REFUSED_ROWS = [
     ({"password_hash": HASH[:-1] + "R"}, "broken"),
     ({"password_hash": HASH.replace(SALT, "c29tZQ")}, "broken"),
     ({"password_hash": HASH.replace(DIGEST, "ZGQ")}, "broken"),
-    ({"role": "marker"}, "its role is none of admin, user"),
-    ({"role": "Admin"}, "its role is none of admin, user"),
+    ({"role": "marker"}, "its role is not one of admin, user"),
+    ({"role": "Admin"}, "its role is not one of admin, user"),
     ({"email_verified": "marker"}, "neither true nor false"),
     ({"email_verified": "1"}, "neither true nor false"),
     ({"created_at": "marker"}, "RFC 3339"),
@@ -227,8 +227,8 @@ def test_a_bad_row_refuses_the_file_and_says_nothing_of_the_row(
         ('{"email": "marker@example.com", "password_hash": 1}', "password_hash"),
         (json.dumps({**account(), "email_verified": 1}), "email_verified"),
         (json.dumps({**account(), "role": ["marker"]}), "role"),
-        (json.dumps({**account(), "roll": "marker"}), "a field that is none of email"),
-        (json.dumps({**account(), "marker@example.com": None}), "a field that is none of"),
+        (json.dumps({**account(), "roll": "marker"}), "a field that is not one of email"),
+        (json.dumps({**account(), "marker@example.com": None}), "a field that is not one of"),
         (json.dumps({"password_hash": HASH}), "e-mail address"),
         (json.dumps({"email": BOB}), "neither Argon2id"),
         (json.dumps(account())[:-1] + ', "role": "user", "role": "admin"}', "no JSON object"),
@@ -298,7 +298,7 @@ def test_an_address_is_taken_once(
     rows = [account("amy@example.com"), account(again), account("eve@example.com")]
     assert load(table(*rows), *options) == 1
     (line,) = one_line_each(capsys.readouterr().err, 3)
-    assert "an account already" in line
+    assert "already has an account" in line
     assert [user.email for user in users(core)] == [BOB]
     assert load(table(*rows, account("AMY@example.com")), *options) == 1
     one_line_each(capsys.readouterr().err, 3, 5)
@@ -331,7 +331,7 @@ def test_an_account_made_meanwhile_refuses_the_file_and_leaves_nothing(
         ("\n\n", "no account"),
         ("email,password_hash\n", "no account"),
         ("email\nmarker@example.com\n", "must name both"),
-        ("email,password_hash,roll\n", "column 3 of its header is none of email, password_hash"),
+        ("email,password_hash,roll\n", "column 3 of its header is not one of email, password_hash"),
         ("email;password_hash\n", "column 1 of its header"),
         ("Email,password_hash\n", "column 1 of its header"),
         ("email,email,password_hash\n", "twice"),

@@ -323,7 +323,7 @@ def test_a_second_rotation_at_the_same_time_is_refused(path: Path) -> None:
     before = path.read_bytes()
     draft = path.with_name(".keys.txt.rotating")
     draft.touch()
-    with pytest.raises(BadKey, match="another rotation is at work"):
+    with pytest.raises(BadKey, match="another rotation is running"):
         rotate_file(path, at())
     assert path.read_bytes() == before
     assert draft.exists()

@@ -186,7 +186,7 @@ def test_a_step_that_cannot_be_done_is_one_line(
     path.with_name(f".{path.name}.rotating").touch()
     assert run("keys", "rotate") == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("The keys are as they were: another rotation")
+    assert line.startswith("The keys were not changed: another rotation")
 
 
 def test_a_file_that_others_may_open_is_told(

@@ -100,7 +100,7 @@ def unmigrated(connection: Connection, owner: Path | None) -> bool:
         _say(logging.ERROR, reason)
         return True
     if is_missing(owner):
-        _say(logging.WARNING, f"{owner} has no env.py: nothing looks after your own tables")
+        _say(logging.WARNING, f"{owner} has no env.py: your own tables are not migrated")
     from alembic.script import ScriptDirectory
 
     for version_table, folder in histories(owner):

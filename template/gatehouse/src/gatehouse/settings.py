@@ -98,11 +98,13 @@ class Settings(BaseSettings):
         try:
             parsed = make_url(f"{scheme}://{rest}")
         except (ArgumentError, ValueError):
-            raise ValueError("this URL cannot be read; escape a password as in a URL") from None
+            raise ValueError(
+                "this URL cannot be read; a password in it must be percent-encoded"
+            ) from None
         if scheme == "sqlite" and (parsed.database or ":memory:") == ":memory:":
-            raise ValueError("give a file: a database in memory is another one in each thread")
+            raise ValueError("give a file: each thread would have another database in memory")
         if "\x00" in url or "%00" in url:
-            raise ValueError("the URL may hold no NUL")
+            raise ValueError("the URL must not contain a NUL")
         return f"{scheme}://{rest}"
 
     @field_validator("auth_throttle_storage")
@@ -127,7 +129,9 @@ class Settings(BaseSettings):
         except ValueError:
             known = False
         if not known or parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError("give smtp://user:password@host:587, or smtps:// for TLS at once")
+            raise ValueError(
+                "give smtp://user:password@host:587, or smtps:// for TLS from the start"
+            )
         return url
 
     @field_validator("mail_from")
@@ -207,7 +211,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def unknown_variables(cls) -> list[str]:
-        """Names that start with `AUTH_` but are no setting: most likely a slip of the pen."""
+        """Names that start with `AUTH_` but are no setting: most likely misspelt."""
         known = {name.upper() for name in cls.model_fields}
         given = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
         return sorted(name for name in given - known if name.startswith("AUTH_"))

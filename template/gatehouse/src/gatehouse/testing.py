@@ -341,7 +341,7 @@ def sign_in(app: FastAPI, core: Gatehouse, _running: TestClient) -> SignIn:
 def _add_user(
     session: Session, email: str, password_hash: str, role: str, active: bool, verified: bool
 ) -> LockedUser:
-    """An account that is just there: no event tells of it."""
+    """An account that no request made: there is no event of it."""
     address, key = normalise(email)
     user = User(
         email=address,

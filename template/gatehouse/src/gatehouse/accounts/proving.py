@@ -1,4 +1,4 @@
-"""What every proof of a password shares: its limits and its traces; and the proof of a link's.
+"""What every proof of a password shares: limits and events; and the proof of a link's password.
 
 A password is proved in `logins.py`, whatever for. Who is over a limit is refused before anything
 is looked up; the attempt is counted when its hash is about to be computed; a wrong one is counted

@@ -100,7 +100,7 @@ def change_email(session: Session, job: Job, context: JobContext) -> Mail | None
 
 
 def notice(_: Session, job: Job, __: JobContext) -> Mail:
-    """A mail that needs no look at the account: it says what its kind says, and when."""
+    """A mail for which the account is not read: its kind and its time are all that it says."""
     time = f"{job.created_at:%Y-%m-%d %H:%M} UTC"
     return Mail(job.email, job.kind, {"time": time, "count": "many"})
 

@@ -29,7 +29,7 @@ log = logging.getLogger("gatehouse.revocation")
 
 OVERLAP = 30 * 60  # seconds that the clock of a host that issued a token may be ahead of ours
 OLDER_RELEASE = timedelta(minutes=5)  # how far back rows without a position are looked for
-PATIENCE = 0.2  # seconds that a look is waited for before the old list must do
+PATIENCE = 0.2  # seconds that a look is waited for before the old list is used
 FIRST_PATIENCE = 2.0  # where the old one is too old, and nothing says that the database is away
 RETRY = 1.0  # seconds between two looks while the database is away
 
@@ -115,9 +115,9 @@ class RevocationList:
     async def refresh(self) -> None:
         """Have the list read if it is time. Raises `RevocationStale` rather than let anyone guess.
 
-        One task looks, for all. Who comes while it does waits until it is done or its time is
-        up, which runs from its beginning: a database that hangs holds up some of those who come
-        in that moment, and nobody after it. Then the list as it is must do.
+        One task reads for all callers. Whoever calls meanwhile waits for it, but not beyond a limit
+        that runs from its start: a database that hangs delays the callers of that moment, and
+        nobody after them. Then the list is used as it is.
         """
         now = time.monotonic()
         pause = RETRY if self._lost else self._interval
@@ -134,14 +134,14 @@ class RevocationList:
             raise RevocationStale
 
     def _patience(self, now: float) -> float:
-        """More for a process that nobody asked for long: its list is too old to do."""
+        """More where nobody has asked for long: the list is too old to be used as it is."""
         is_of_use = now - self._read_at <= self._max_stale
         return PATIENCE if is_of_use or self._lost else FIRST_PATIENCE
 
     async def _look(self) -> None:
         started = time.monotonic()
         try:
-            await asyncio.to_thread(self.read)  # not one of the threads that may all hang
+            await asyncio.to_thread(self.read)  # a thread of its own: the pool's may all hang
         except SQLAlchemyError as error:
             self._lost = True
             log.error("the list of ended sessions could not be read: %s", type(error).__name__)

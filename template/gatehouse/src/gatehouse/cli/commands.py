@@ -85,7 +85,7 @@ def _explained(error: Exception, service: Service) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description="Runs and looks after this service. Settings come from the environment, "
+        description="Runs and administers this service. Settings come from the environment, "
         "and from .env in the working folder."
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -93,9 +93,9 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "dev",
         DEV,
-        "start for development: writes .env with a fresh key at first, migrates, reloads",
+        "start for development: writes .env with a new key the first time, migrates, reloads",
     )
-    serve = _add(commands, "serve", SERVE, "start for real use; the database is migrated")
+    serve = _add(commands, "serve", SERVE, "start for production, on a migrated database")
     for server in (dev, serve):
         server.add_argument("--host", default="127.0.0.1", help="address to bind (%(default)s)")
         server.add_argument("--port", type=_port, default=8000, help="port to bind (%(default)s)")
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--admin", action="store_true", help="give it the role admin")
     _add_import(user)
     for name, handler, about in (
-        ("disable", "administering:disable", "let an account log in no more, and end its sessions"),
+        ("disable", "administering:disable", "disable an account and end its sessions"),
         ("enable", "administering:enable", "let a disabled account log in again"),
     ):
         _add(user, name, handler, about).add_argument("email", metavar="EMAIL", help="its address")
@@ -169,11 +169,11 @@ def _add(
 
 def _port(text: str) -> int:
     if not (text.isdecimal() and int(text) <= 65_535):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 0 to 65535")
     return int(text)
 
 
 def _count(text: str) -> int:
     if not (text.isdecimal() and int(text) >= 1):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: give 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes: give 1 or more")
     return int(text)

@@ -1,4 +1,4 @@
-"""The command `doctor`: each risk of this deployment that can be facts, and its remedy.
+"""The command `doctor`: each risk of this deployment that it can find, and its remedy.
 
 It needs no running service; what keeps a service from starting is a finding like any other, and
 the other checks go on as far as they can.

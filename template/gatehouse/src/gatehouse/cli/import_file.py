@@ -87,7 +87,7 @@ def _csv(lines: Iterator[str]) -> Iterator[tuple[int, Found]]:
         except csv.Error:
             if not header:
                 raise _no_file("its header is no CSV") from None
-            yield line, "it is no CSV: look at its quotation marks"
+            yield line, "it is not CSV: check its quotation marks"
             continue
         if not header:
             header = _header(cells)
@@ -104,7 +104,7 @@ def _csv(lines: Iterator[str]) -> Iterator[tuple[int, Found]]:
 def _header(cells: list[str]) -> list[str]:
     for place, name in enumerate(cells, 1):
         if name not in COLUMNS:
-            raise _no_file(f"column {place} of its header is none of {', '.join(COLUMNS)}")
+            raise _no_file(f"column {place} of its header is not one of {', '.join(COLUMNS)}")
     if len(set(cells)) < len(cells):
         raise _no_file("its header names a column twice")
     if cells and not {"email", "password_hash"} <= set(cells):
@@ -123,7 +123,7 @@ def _jsonl(lines: Iterator[str]) -> Iterator[tuple[int, Found]]:
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object. Of two members of one name the first would be lost in silence."""
+    """An object. Of two members with one name the first would be dropped without a word."""
     if len(dict(pairs)) < len(pairs):
         raise ValueError
     return dict(pairs)

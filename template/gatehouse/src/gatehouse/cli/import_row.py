@@ -65,7 +65,7 @@ class Row(BaseModel):
         try:
             return normalise(text)
         except BadAddress:
-            raise BadRow("its email is no e-mail address") from None
+            raise BadRow("its email is not an e-mail address") from None
 
     @field_validator("password_hash", mode="plain")
     @classmethod
@@ -78,7 +78,7 @@ class Row(BaseModel):
     def _role(cls, text: str, info: ValidationInfo) -> str:
         roles = info.context["roles"] if info.context else ()
         if text not in roles:
-            raise BadRow(f"its role is none of {', '.join(sorted(roles))}")
+            raise BadRow(f"its role is not one of {', '.join(sorted(roles))}")
         return text
 
     @field_validator("verified", mode="plain")
@@ -97,14 +97,16 @@ class Row(BaseModel):
                 return datetime.fromisoformat(text.upper()).astimezone(UTC)
         except (ValueError, OverflowError):
             pass
-        raise BadRow("its created_at is no RFC 3339 time with a zone, such as 2024-05-06T07:08:09Z")
+        raise BadRow(
+            "its created_at is not an RFC 3339 time with a zone, such as 2024-05-06T07:08:09Z"
+        )
 
     @field_validator("*", mode="before")
     @classmethod
     def _is_text(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, (str, bool) if info.field_name == "verified" else str):
             column = cls.model_fields[info.field_name or ""].alias or info.field_name
-            raise BadRow(f"its {column} is of another type than text")
+            raise BadRow(f"its {column} is not text")
         return value
 
 
@@ -124,5 +126,5 @@ def read_row(line: int, found: Mapping[str, Any], roles: Iterable[str]) -> Row:
 def _reason(refused: ValidationError) -> str:
     errors = refused.errors(include_url=False, include_input=False)
     if any(error["type"] == "extra_forbidden" for error in errors):
-        return f"it has a field that is none of {', '.join(COLUMNS)}"
+        return f"it has a field that is not one of {', '.join(COLUMNS)}"
     return str(errors[0]["ctx"]["error"])

@@ -71,7 +71,7 @@ def _taken(session: Session, rows: list[Row]) -> dict[int, str]:
     for batch in _batches(rows):
         line_of = {row.key: row.line for row in batch}
         for key in session.exec(select(User.email_key).where(col(User.email_key).in_(line_of))):
-            refused[line_of[key]] = "its address has an account already"
+            refused[line_of[key]] = "its address already has an account"
     return refused
 
 
@@ -83,7 +83,8 @@ def _make_accounts(session: Session, rows: list[Row], hooks: Hooks) -> None:
             create_users(session, made, COMMAND)
         except IntegrityError:  # PostgreSQL lets others in between the check and this
             raise StartRefused(
-                "Nothing was imported: an address of the file got an account meanwhile. Try again."
+                "Nothing was imported: meanwhile an address of the file has got an account. "
+                "Try again."
             ) from None
         for row, user in zip(batch, made, strict=True):
             where = f" for the row of line {row.line}"

@@ -53,14 +53,14 @@ Findings = Iterator[Finding]
 def _start(facts: Facts) -> Findings:
     if facts.start:
         again = f"{facts.service.command} serve"
-        yield Finding(f"The service does not start: {facts.start}", f"put it right, then: {again}")
+        yield Finding(f"The service does not start: {facts.start}", f"mend this, then: {again}")
 
 
 def _unknown(facts: Facts) -> Findings:
     for name in facts.service.settings.unknown_variables():
         yield Finding(
             f"{name} is not a setting of this service: it has no effect.",
-            "correct the name, or take it away; a misspelt setting protects nobody.",
+            "correct the name, or remove it; a misspelt setting protects nobody.",
         )
 
 
@@ -105,7 +105,7 @@ def _lookalikes(facts: Facts) -> Findings:
         some = ", ".join(str(id_) for id_ in facts.lookalikes[:SHOWN])
         yield Finding(
             f"The address of {count} account{'' if count == 1 else 's'} holds a character that "
-            f"cannot be facts, so it looks like another's: {some}{'' if count <= SHOWN else ', …'}",
+            f"cannot be seen, so it looks like another's: {some}{'' if count <= SHOWN else ', …'}",
             "look each up by its id (GET /users/{id}) and ask whose it is; its owner may change "
             f"the address, and `{facts.service.command} user disable ADDRESS` stops the others.",
         )
@@ -128,7 +128,7 @@ def _mail_server(facts: Facts) -> Findings:
     url = facts.settings.smtp_url if facts.settings and not facts.sends_mail else ""
     if url and url != TERMINAL and (why := reach(url)):
         yield Finding(
-            f"SMTP_URL leads to no server that takes mail from here: {why}.",
+            f"SMTP_URL names no server that accepts mail from here: {why}.",
             "see that it runs and can be reached, and that its certificate is for the name in "
             "SMTP_URL; an authority of your own is named in SSL_CERT_FILE.",
         )
@@ -137,7 +137,7 @@ def _mail_server(facts: Facts) -> Findings:
 def _migrations(facts: Facts) -> Findings:
     if is_missing(facts.service.migrations) and not facts.database:
         yield Finding(
-            f"{facts.service.migrations} has no env.py: nothing looks after your own tables.",
+            f"{facts.service.migrations} has no env.py: your own tables are not migrated.",
             "bring the folder there; if there is none, say MIGRATIONS = None in main.py.",
             is_note=True,
         )
@@ -169,14 +169,14 @@ def _moved_edits(_: Facts) -> Findings:
         missing = missing_edits(CORE)
     except CannotLook as why:
         yield Finding(
-            f"Nobody can tell whether an edit of a moved core file is missing: {why}.",
+            f"It cannot be seen whether an edit of a moved core file is missing: {why}.",
             "run this in a clone with its history, if you have edited the core.",
             is_note=True,
         )
     else:
         if missing:
             yield Finding(
-                f"Edits of core files that have moved did not come along: {'; '.join(missing)}.",
+                f"Edits of moved core files are missing at the new place: {'; '.join(missing)}.",
                 "python3 gatehouse/check_update.py carry; an edit that you give up: "
                 "... carry --drop PATH.",
             )
@@ -187,9 +187,9 @@ def _compiled(_: Facts) -> Findings:
     files = [getattr(sys.modules.get(name), "__file__", None) for name in IMPORTED]
     if not all(Path(cache_from_source(file)).is_file() for file in files if file):
         yield Finding(
-            "Compiled modules are not kept here: each start compiles all of them, for seconds.",
-            "compile when you install: uv sync --compile-bytecode (the Dockerfile does); or take "
-            "PYTHONDONTWRITEBYTECODE away where the service's user may write to its modules.",
+            "Compiled modules are not kept here: each start compiles them all, and takes seconds.",
+            "compile when you install: uv sync --compile-bytecode (the Dockerfile does); or unset "
+            "PYTHONDONTWRITEBYTECODE where the service's user may write to its modules.",
             is_note=True,
         )
 
@@ -210,9 +210,11 @@ def _waiting() -> Findings:
     if isinstance(found, str):
         why = " ".join(found.split())
         remedy = "run it where git reaches the template's repository, or `copier check-update`."
-        yield Finding(f"Nobody knows whether a newer release waits: {why}", remedy, is_note=True)
+        yield Finding(
+            f"It is not known whether there is a newer release: {why}", remedy, is_note=True
+        )
     elif found["waits"]:
-        text = f"Release {found['tag']} waits; this service was rendered from {found['current']}."
+        text = f"There is a newer release, {found['tag']}; this service has {found['current']}."
         if fixes := ", ".join(found["security"]):
             text += f" It fixes security holes (releases {fixes})."
         remedy = "uvx copier update --defaults, and read UPGRADING.md of the template."

@@ -76,8 +76,8 @@ def _database_tls(settings: Settings) -> Findings:
     remote = [host for host in options.get("host", "").split(",") if not _is_local(host)]
     if remote and mode not in ("require", "verify-ca", "verify-full"):
         yield Finding(
-            "DATABASE_URL leads to another machine and does not insist on TLS: hashes and the "
-            "database's password may cross the network in the clear.",
+            "DATABASE_URL leads to another machine and does not require TLS: hashes and the "
+            "database's password may cross the network unencrypted.",
             "add ?sslmode=verify-full to it (or at least require).",
             is_note=all(map(_is_near, remote)),
         )
@@ -94,15 +94,15 @@ def _public_url(settings: Settings) -> Findings:
         )
     elif parts.scheme != "https":
         yield Finding(
-            "PUBLIC_BASE_URL is http: passwords and tokens cross the network in the clear.", remedy
+            "PUBLIC_BASE_URL is http: passwords and tokens cross the network unencrypted.", remedy
         )
 
 
 def _proxies(settings: Settings) -> Findings:
     if not settings.trusted_proxies and settings.public_base_url.startswith("https:"):
         yield Finding(
-            "TRUSTED_PROXIES is empty while PUBLIC_BASE_URL is https: behind the proxy that ends "
-            "TLS all clients count as one address, and one attacker locks everyone out.",
+            "TRUSTED_PROXIES is empty while PUBLIC_BASE_URL is https: behind the TLS "
+            "proxy all clients count as one address, and one attacker locks everyone out.",
             "set TRUSTED_PROXIES to the proxy's own address or network.",
         )
 
@@ -111,8 +111,8 @@ def _throttle_store(settings: Settings) -> Findings:
     url = settings.auth_throttle_storage
     if url == "memory://":
         yield Finding(
-            "AUTH_THROTTLE_STORAGE is the process's own memory: enough for one process; of "
-            "several each counts failed logins by itself, and the limits multiply.",
+            "AUTH_THROTTLE_STORAGE is the process's own memory: enough for one process. "
+            "Several would each count failed logins alone, and the limits would multiply.",
             "with several workers or hosts, set it to a Redis or Valkey: redis://host:6379/0",
             is_note=True,
         )
@@ -128,7 +128,7 @@ def _throttle_store(settings: Settings) -> Findings:
     except (redis.RedisError, OSError, ValueError) as error:
         yield Finding(
             f"The store at AUTH_THROTTLE_STORAGE does not answer ({type(error).__name__}): each "
-            "process counts failed logins by itself.",
+            "process counts failed logins alone.",
             "see that it runs and can be reached, and that its password is right.",
         )
 
@@ -138,7 +138,7 @@ def _verified(settings: Settings) -> Findings:
         yield Finding(
             "AUTH_REQUIRE_VERIFIED_EMAIL is false: anyone can use an account under an address "
             "that is not theirs.",
-            "take it away, so that an address is proved before its first login.",
+            "remove it, so that an address is proved before its first login.",
         )
 
 
@@ -147,7 +147,7 @@ def _password_length(settings: Settings) -> Findings:
         yield Finding(
             f"AUTH_PASSWORD_MIN_LENGTH is under {ADVISED_LENGTH}, too short for a password that "
             "is the only factor (NIST SP 800-63B-4).",
-            f"take it away, or set it to {ADVISED_LENGTH} or more.",
+            f"remove it, or set it to {ADVISED_LENGTH} or more.",
         )
 
 
@@ -157,7 +157,7 @@ def _hash_threads(settings: Settings) -> Findings:
         yield Finding(
             f"AUTH_HASH_CONCURRENCY is {given}, and there is room for {room} here: the processor "
             "time and half of the memory that this machine or container has.",
-            "take it away, so that it follows the limits, or give the container more.",
+            "remove it, and the number follows from the limits; or give the container more.",
             is_note=True,
         )
 

@@ -25,7 +25,7 @@ _BY_HAND = (
     "Keys are rotated in a file, and AUTH_KEYS_FILE names none. Put the keys of AUTH_KEYS into "
     "one, set AUTH_KEYS_FILE in its place and restart. Or by hand, with a restart of every "
     "process at each step: append the output of `{command} keys new` to AUTH_KEYS; {published} "
-    "seconds later put it first; {lifetime} seconds later take the old key away."
+    "seconds later put it first; {lifetime} seconds later remove the old key."
 )
 
 
@@ -63,7 +63,7 @@ def rotate_keys(service: Service, asked: argparse.Namespace) -> int:
     try:
         step = key_file.rotate_file(path, times, asked.alg)
     except BadKey as error:
-        raise StartRefused(f"The keys are as they were: {error}.") from None
+        raise StartRefused(f"The keys were not changed: {error}.") from None
     for line in _in_words(step, times, path, f"{service.command} keys rotate"):
         print(line)
     if step.changed:
@@ -100,7 +100,9 @@ def _in_words(step: Step, times: Times, path: Path, again: str) -> list[str]:
             lines.append(f"{place} has had no valid token since {ready}: remove it now.")
         else:
             lines.append(f"{place} verifies its last tokens until {ready}: remove it then.")
-    lines.append(f"Once only one key is left, `{again}` begins anew.{_elsewhere(step, path)}")
+    lines.append(
+        f"Once only one key is left, `{again}` starts the next rotation.{_elsewhere(step, path)}"
+    )
     return lines
 
 
@@ -128,7 +130,7 @@ def _record(settings: Settings) -> None:
     try:
         note_rotation(database, COMMAND)
     except SQLAlchemyError as error:
-        print(f"The audit table does not have this: {type(error).__name__}.", file=sys.stderr)
+        print(f"This is not in the audit table: {type(error).__name__}.", file=sys.stderr)
     finally:
         database.close()
 

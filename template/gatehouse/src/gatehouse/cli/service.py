@@ -43,7 +43,7 @@ def _imported(given: object) -> Any:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """No garbage is collected meanwhile: what imports make stays, and is looked at in vain."""
+    """The garbage collector is off meanwhile: what imports make stays, so it would find nothing."""
     collects = gc.isenabled()
     gc.disable()
     try:

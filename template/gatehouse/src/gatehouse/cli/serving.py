@@ -105,7 +105,9 @@ def migrate(service: Service, _: argparse.Namespace) -> int:
     for revision in applied:
         print(f"applied {revision}")
     if is_missing(service.migrations):
-        print(f"not found: {service.migrations}, with the tables of your own", file=sys.stderr)
+        print(
+            f"not found: {service.migrations}, the migrations of your own tables", file=sys.stderr
+        )
     print(f"The database is up to date. {len(applied)} migrations were applied.")
     return 0
 

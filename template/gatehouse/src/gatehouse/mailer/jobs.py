@@ -79,7 +79,7 @@ def enqueue(
 
 
 def notify(session: Session, kind: str, user: User, origin: Origin) -> None:
-    """A mail to an account's present address about something that happened to it."""
+    """A mail to an account's present address about something that happened to the account."""
     enqueue(session, kind, origin, email=user.email, email_key=user.email_key, user_id=user.id)
 
 

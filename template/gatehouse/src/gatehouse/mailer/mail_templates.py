@@ -67,7 +67,9 @@ def _checked(path: Path, name: str, text: str, *, link: bool = True) -> Template
     template = Template(text)
     known = MAILS[name] | {"service", "email"}
     if not template.is_valid():
-        raise StartRefused(f"{path} is refused: a $ there begins no name. Write $$ for a dollar.")
+        raise StartRefused(
+            f"{path} is refused: a $ in it is not followed by a name. Write $$ for a dollar."
+        )
     found = set(template.get_identifiers())
     if unknown := found - known:
         raise StartRefused(
@@ -75,12 +77,12 @@ def _checked(path: Path, name: str, text: str, *, link: bool = True) -> Template
             f"${', $'.join(sorted(known))}."
         )
     if link and name in USELESS_WITHOUT_LINK and "link" not in found:
-        raise StartRefused(f"{path} is refused: it lacks $link, for which this mail is sent.")
+        raise StartRefused(f"{path} is refused: it lacks $link, which this mail must contain.")
     return template
 
 
 def warn_of_strangers(own: Path | None) -> None:
-    """A file that is no mail's is most likely a slip of the pen, and would never be used."""
+    """A file of no known mail has most likely a misspelt name, and would never be used."""
     if own and not own.is_dir():
         log.info("%s is not there: every mail is the core's own", own)
     for path in sorted(own.glob("*")) if own else ():

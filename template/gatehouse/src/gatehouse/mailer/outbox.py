@@ -52,11 +52,11 @@ class Outbox:
 
     @property
     def alive(self) -> bool:
-        """Whether mail is looked after here: the task runs, and its last look could be made."""
+        """Whether mail is sent here: the task runs, and could read the jobs the last time."""
         return self._task is not None and not self._task.done() and not self._failed
 
     def trouble(self) -> str:
-        """What `/readyz` says where mail was begun here and goes no further; "" otherwise."""
+        """What `/readyz` says where the task was started and does not work; "" otherwise."""
         return "" if self._task is None or self.alive else MAIL_TROUBLE
 
     def start(self) -> None:
@@ -96,7 +96,9 @@ class Outbox:
             except Exception as error:
                 # Such as "can't start new thread": the task that ends here is started by nobody.
                 self._failed = True
-                log.error("no mail is sent, to be tried again: %s", type(error).__name__)
+                log.error(
+                    "mail could not be sent, and will be tried again: %s", type(error).__name__
+                )
 
     def do_due(self) -> int:
         """Do every job that is due now; returns how many there were. Blocks."""
@@ -138,7 +140,7 @@ class Outbox:
             self._put_off(job, "an error, see above")
 
     def _prepare(self, session: Session, job: Job) -> Mail | None:
-        """The database's part of a job. One that needs no mail is over with it."""
+        """The database's part of a job. One that needs no mail is done with it."""
         current = session.get(Job, job.id)
         if current is None:
             return None

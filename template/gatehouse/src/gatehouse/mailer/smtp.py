@@ -66,8 +66,8 @@ def reach(url: str) -> str:
 @contextmanager
 def _connected(url: str, name: str) -> Iterator[_Server]:
     """A connection to the server of `SMTP_URL`, in TLS where it must or can be."""
-    # The name in the greeting is the sender's: the host's own one is nobody's business, and to
-    # ask for it may take long.
+    # The name in the greeting is the sender's domain: the host's own name is private, and to look
+    # it up may take long.
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme == "smtps":
@@ -87,7 +87,7 @@ def _connected(url: str, name: str) -> Iterator[_Server]:
 
 
 def _start_tls(server: smtplib.SMTP, host: str) -> None:
-    """TLS wherever it is offered. A wire that others can reach carries nothing without it."""
+    """TLS wherever it is offered. To another host nothing is sent without it."""
     server.ehlo()
     if server.has_extn("starttls"):
         context = ssl.create_default_context()
@@ -120,7 +120,7 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (  # the first that fits
     (smtplib.SMTPAuthenticationError, "the mail server refused the login of SMTP_URL"),
     (smtplib.SMTPRecipientsRefused, "the mail server refused the recipient"),
     (smtplib.SMTPSenderRefused, "the mail server refused the sender, which MAIL_FROM sets"),
-    (smtplib.SMTPServerDisconnected, "the mail server broke off, or was silent too long"),
+    (smtplib.SMTPServerDisconnected, "the mail server closed the connection, or took too long"),
     (smtplib.SMTPNotSupportedError, "the mail server cannot do what this mail needs"),
     (smtplib.SMTPResponseException, "the mail server answered with an error"),
     (ssl.SSLCertVerificationError, "the mail server's certificate is not trusted"),

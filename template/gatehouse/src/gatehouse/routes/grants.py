@@ -40,7 +40,7 @@ def _refresh(
 
 
 def _clean(core: Gatehouse) -> None:
-    """Some of what is over, on the way. What goes wrong here is no business of the client's."""
+    """Delete some expired rows on the way. The client does not see an error of this."""
     try:
         clean_some(core.database, core.lifetimes.idle)
     except SQLAlchemyError as error:

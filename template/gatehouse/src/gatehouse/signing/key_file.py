@@ -27,7 +27,7 @@ _HEADER = re.compile(r"(?:#.*\n)+\n+")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a call of `rotate` did or found, and when the next step is safe.
+    """What a call of `rotate_file` did or found, and when the next step is safe.
 
     `waiting` verifies and does not sign yet: from `ready` on it may. With none waiting, a new
     key signs: from `ready` on the others may go. `lines` says where each key of the ring starts.
@@ -89,7 +89,7 @@ def open_to_others(path: Path) -> bool:
 def rotate_file(path: Path, times: Times, algorithm: str | None = None) -> Step:
     """The next step of a rotation; called too early or again, it changes nothing.
 
-    Raises `BadKey`, and then the file is as it was. Two calls at one time are one and a refusal.
+    Raises `BadKey`, and then the file is as it was. Of two calls at the same time one is refused.
     """
     read_text(path)
     path = path.resolve()  # a link keeps pointing at the file
@@ -98,7 +98,7 @@ def rotate_file(path: Path, times: Times, algorithm: str | None = None) -> Step:
         # It is the lock as well: the file that is read next cannot change before it is replaced.
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise BadKey(f"another rotation is at work; if that is not so, delete {draft}") from None
+        raise BadKey(f"another rotation is running; if none is, delete {draft}") from None
     except OSError as error:
         raise BadKey(f"{path.parent} must be writable: {error.strerror}") from None
     try:
@@ -198,7 +198,9 @@ def _notes(text: str) -> dict[str, _Note]:
             notes[kid] = _Note(verb, datetime.fromisoformat(time).astimezone())
         except (AttributeError, ValueError, OverflowError):
             number = text.count("\n", 0, line.start()) + 1
-            raise BadKey(f"line {number} is no note of `keys rotate`; delete that line") from None
+            raise BadKey(
+                f"line {number} is not a note of `keys rotate`; delete that line"
+            ) from None
     return notes
 
 

@@ -24,7 +24,7 @@ from jwt.utils import base64url_decode, base64url_encode
 from gatehouse.signing.key_weakness import KEY_BYTES, weakness
 
 RSA_BITS = 3072  # ASVS 11.2.3; PyJWT's own floor is 2048, and only a warning
-OTHER_KIND = f"is of a kind not used here: take Ed25519, P-256 or RSA of {RSA_BITS} bits"
+OTHER_KIND = f"is of a type that is not supported: use Ed25519, P-256 or RSA of {RSA_BITS} bits"
 _PEM = r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----"
 _ITEM = re.compile(rf"{_PEM}|[^,\s](?:[^,\n]*[^,\s])?", re.DOTALL)
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
@@ -170,7 +170,7 @@ def _members(algorithm: str, private: Any) -> dict[str, Any]:
 
 def _load_pem(text: str) -> Any:
     if "PRIVATE KEY-----" not in text.split("\n", 1)[0]:
-        raise BadKey("is no private key: a public key or a certificate cannot sign")
+        raise BadKey("is not a private key: a public key or a certificate cannot sign")
     try:
         return load_pem_private_key(text.encode(), None)
     except TypeError:
@@ -189,6 +189,6 @@ def _kind(private: object) -> tuple[str, str]:
         return "ES256", "P-256"
     if isinstance(private, rsa.RSAPrivateKey):
         if private.key_size < RSA_BITS:
-            raise BadKey(f"is RSA of {private.key_size} bits: take {RSA_BITS} or more")
+            raise BadKey(f"is RSA of {private.key_size} bits: use {RSA_BITS} or more")
         return "RS256", f"RSA, {private.key_size} bits"
     raise BadKey(OTHER_KIND)

@@ -89,8 +89,8 @@ class DatabasePool:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        """So many sessions at once. When the database hangs, those who come are refused (503), so
-        that threads are left for routes without a query. One inside another's has its place."""
+        """At most `SESSIONS` at once. When the database hangs, further ones are refused (503), so
+        that threads are left for routes without a query. One inside another needs no place."""
         thread = threading.get_ident()
         if thread in self._holders:
             yield
@@ -112,8 +112,8 @@ class DatabasePool:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """SQLite has one writer. Its own waiting is by naps, in which the unlucky starve; within
-        a process we queue before a connection is taken."""
+        """SQLite has one writer. A second one sleeps and tries again, and may never be the one
+        that gets the lock: within a process they queue, before a connection is taken."""
         if self._one_writer is None:
             yield
             return
@@ -131,8 +131,8 @@ class DatabasePool:
 
         Not in those that FastAPI has for a service's plain routes: when the database hangs, what
         waits for it would take all of them. Raises `Busy` (503) at once where too many calls
-        wait, and after `CALL_WAIT` for one that did not get its turn. It wakes its task once;
-        anyio's way to a thread does three times.
+        wait, and after `CALL_WAIT` for one that did not get its turn. It wakes its task once,
+        where anyio's `to_thread` wakes it three times.
         """
         loop = asyncio.get_running_loop()
         with self._counting:

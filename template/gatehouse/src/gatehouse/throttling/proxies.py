@@ -49,8 +49,8 @@ def _say_unreadable() -> None:
     if monotonic() - _said >= AGAIN:
         _said = monotonic()
         log.error(
-            "an entry of X-Forwarded-For that a trusted proxy wrote is no address: its clients "
-            "count as one; let it send plain addresses"
+            "a trusted proxy wrote an entry of X-Forwarded-For that is not an address: its "
+            "clients count as one; let it send plain addresses"
         )
 
 
