@@ -445,7 +445,7 @@ MUTATIONS = {
         f"{CORE}/accounts/revocation.py",
         "        self._seen = seen\n        self._forget()\n",
         (
-            "        with self._database.read() as session:\n"
+            "        with self._database.look() as session:\n"
             "            self._seen, _ = self._place(session)\n"
             "        self._forget()\n"
         ),
