@@ -266,7 +266,7 @@ MUTATIONS = {
     ),
     "scope that does not exist": Mutation(
         f"{CORE}/routes/token.py",
-        "    if asked is not None and not asked <= core.scopes.keys():\n",
+        "    if not names <= core.scopes.keys():\n",
         "    if False:\n",
         f"{LOGIN} does_not_exist",
     ),
@@ -445,7 +445,7 @@ MUTATIONS = {
         f"{CORE}/accounts/revocation.py",
         "        self._seen = seen\n        self._forget()\n",
         (
-            "        with self._database.read() as session:\n"
+            "        with self._database.look() as session:\n"
             "            self._seen, _ = self._place(session)\n"
             "        self._forget()\n"
         ),

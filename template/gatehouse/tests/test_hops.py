@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as Busy
 from starlette.testclient import TestClient
 
 from gatehouse import public
+from gatehouse.accounts.revocation import RevocationList
 from gatehouse.state import Gatehouse
 from gatehouse.store import database
 from gatehouse.store.database import DatabasePool
@@ -191,6 +192,14 @@ def test_a_session_inside_another_s_needs_no_second_place(small: DatabasePool) -
         pass
     with small.read():
         pass
+
+
+def test_the_list_of_ended_sessions_is_read_while_every_place_is_taken(small: DatabasePool) -> None:
+    """Else as many long reads as there are places would stop every guard, without a query too."""
+    revocation = RevocationList(small, interval=5, max_stale=60, lifetime=1800)
+    with small.read():
+        asyncio.run(revocation.refresh())
+    assert revocation.is_fresh()
 
 
 def test_a_session_that_ends_in_another_thread_gives_its_place_back(small: DatabasePool) -> None:

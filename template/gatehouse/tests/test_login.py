@@ -389,6 +389,10 @@ def test_the_form_used_below_is_a_good_one(post: Post) -> None:
     [
         ("", "invalid_request"),
         (GOOD.replace("grant_type=password", "grant_type="), "invalid_request"),
+        # Of two mistakes the one that was always named first.
+        ("scope=x", "invalid_request"),
+        ("grant_type=x&scope=x", "invalid_scope"),
+        ("grant_type=password&scope=x", "invalid_scope"),
         (GOOD.replace("grant_type=password&", ""), "invalid_request"),
         (GOOD.replace("grant_type=password", "grant_type=Password"), "unsupported_grant_type"),
         (GOOD.replace("grant_type=password", "grant_type=password+"), "unsupported_grant_type"),

@@ -61,7 +61,8 @@ def url_of(server: Any) -> str:
 
 
 @pytest.fixture(params=["memory", "valkey"])
-def throttle(request: pytest.FixtureRequest) -> Iterator[Throttle]:
+def throttle(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Throttle]:
+    monkeypatch.setattr(counters, "STORE_PATIENCE", 30.0)  # a busy machine loses no store
     url = "memory://"
     if request.param == "valkey":
         server = request.getfixturevalue("valkey")

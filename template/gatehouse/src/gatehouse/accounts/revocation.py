@@ -152,7 +152,7 @@ class RevocationList:
 
     def read(self) -> None:
         """Read what is new, and forget what no token can outlive. Blocks."""
-        with self._database.read() as session:
+        with self._database.look() as session:
             # In a statement of its own, before the rows: what is not in it is found next time.
             seen, now = self._place(session)
             if self._seen is not None and _first(seen) < _first(self._seen):

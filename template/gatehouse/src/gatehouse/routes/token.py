@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from gatehouse.accounts.logins import log_in
 from gatehouse.accounts.proving import WrongPassword
 from gatehouse.accounts.refresh import Granted
-from gatehouse.routes.forms import read_form
+from gatehouse.routes.forms import read_form, required
 from gatehouse.routes.grants import no_login, refresh_tokens
 from gatehouse.routes.shared import TOO_MANY
 from gatehouse.state import Core, Gatehouse, RequestOrigin
@@ -85,14 +85,12 @@ async def issue_token(
 ) -> TokenAnswer:
     """Log in with an e-mail address and a password, or go on with a refresh token."""
     form = await read_form(request)
+    required(form, "grant_type")
+    asked = _scopes(core, form.get("scope"))
     try:
         grant = GRANTS.validate_python(form)
     except ValidationError as error:
         raise _refusal(error) from None
-    # RFC 6749 section 3.3: one space between two names. None is all that there are.
-    asked = frozenset(grant.scope.split(" ")) if grant.scope else None
-    if asked is not None and not asked <= core.scopes.keys():
-        raise OAuthError("invalid_scope", "A scope that was asked for does not exist.")
     if isinstance(grant, PasswordGrant):
         try:
             granted = await log_in(core, origin, grant.username, grant.password, asked)
@@ -104,14 +102,23 @@ async def issue_token(
     return _answer(core, granted)
 
 
+def _scopes(core: Gatehouse, asked: str | None) -> frozenset[str] | None:
+    """The scopes asked for, None for all that there are."""
+    if asked is None:
+        return None
+    names = frozenset(asked.split(" "))  # RFC 6749 section 3.3: one space between two names
+    if not names <= core.scopes.keys():
+        raise OAuthError("invalid_scope", "A scope that was asked for does not exist.")
+    return names
+
+
 def _refusal(error: ValidationError) -> OAuthError:
-    """The first thing wrong with a form, in the words of RFC 6749 section 5.2."""
+    """The first thing wrong with a form's grant, in the words of RFC 6749 section 5.2."""
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "union_tag_invalid":
         known = "This service knows password and refresh_token."
         return OAuthError("unsupported_grant_type", known)
-    missing = first["loc"][-1] if first["type"] == "missing" else "grant_type"
-    return OAuthError("invalid_request", f"The parameter {missing} is missing.")
+    return OAuthError("invalid_request", f"The parameter {first['loc'][-1]} is missing.")
 
 
 def _answer(core: Gatehouse, granted: Granted) -> TokenAnswer:

@@ -62,7 +62,16 @@ class DatabasePool:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session for reading. Rows stay readable after its end."""
-        with self._place(), Session(self.engine, expire_on_commit=False) as session:
+        with self._place(), self.look() as session:
+            yield session
+
+    @contextmanager
+    def look(self) -> Iterator[Session]:
+        """A session to read with that takes no place: for looks that every guard waits for.
+
+        There are connections for them beside the places, so whoever uses it does one at a time.
+        """
+        with Session(self.engine, expire_on_commit=False) as session:
             session.connection()  # the transaction begins here, and not at the first query
             yield session
 
