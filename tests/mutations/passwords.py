@@ -32,7 +32,7 @@ MUTATIONS = {
     "normal form of a password to be hashed": Mutation(
         f"{CORE}/hashing/passwords.py",
         (
-            "        normal = normalise(password)\n"
+            "        normal = normalise_password(password)\n"
             "        return await self._queue.run(lambda: self._hasher"
         ),
         "        normal = password\n        return await self._queue.run(lambda: self._hasher",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from explained import explained
 from held_hasher import HeldHasher
-from steps import BOB, PASSWORD, b64, unb64
+from steps import BOB, PASSWORD, b64, token_of, unb64
 
 from gatehouse import User
 from gatehouse.cli import commands
@@ -34,7 +34,7 @@ def forge(core: Gatehouse, auth_key: str, sign_in: SignIn) -> Forge:
     `header` and `claims` replace members (None takes one away), `raw_header` and `raw_claims`
     are bytes used as they stand, `key` signs in place of the real one.
     """
-    good = str(sign_in(email="forged@example.com").headers["Authorization"]).split(" ")[1]
+    good = token_of(sign_in(email="forged@example.com"))
     head, body, _ = good.split(".")
     good_header, good_claims = json.loads(unb64(head)), json.loads(unb64(body))
 

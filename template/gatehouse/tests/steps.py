@@ -78,6 +78,17 @@ def forgot(client: TestClient, email: str = BOB) -> int:
     return status
 
 
+def token_of(client: TestClient) -> str:
+    """The access token that a client of `sign_in` sends."""
+    return str(client.headers["Authorization"]).partition(" ")[2]
+
+
+def core_of(client: TestClient) -> Gatehouse:
+    """The core of the application that a client calls."""
+    core: Gatehouse = client.app.state.gatehouse  # type: ignore[attr-defined]
+    return core
+
+
 def confirm(client: TestClient, token: str) -> int:
     """The status of a use of a link that proves an address."""
     status: int = client.post("/auth/verify-email", json={"token": token}).status_code

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from steps import token_of
 
 from gatehouse.testing import SignIn
 
@@ -13,7 +14,7 @@ BAD = 'Bearer error="invalid_token"'
 
 @pytest.fixture
 def token(sign_in: SignIn) -> str:
-    return str(sign_in().headers["Authorization"]).split(" ")[1]
+    return token_of(sign_in())
 
 
 def ask(client: TestClient, *headers: tuple[str, str | bytes]) -> Any:

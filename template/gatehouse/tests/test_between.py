@@ -598,7 +598,7 @@ def test_what_a_command_does_names_the_command(
 # --- registration
 
 
-def register(client: TestClient, password: str, ip: str = "testclient") -> int:
+def register(client: TestClient, password: str) -> int:
     new = {"email": BOB, "password": password}
     return client.post("/auth/register", json=new).status_code
 

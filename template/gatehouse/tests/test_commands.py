@@ -18,7 +18,7 @@ import pytest
 import time_machine
 from sqlalchemy.exc import OperationalError
 from sqlmodel import col, select
-from steps import BOB, PASSWORD, event_names, events, rows_of
+from steps import BOB, PASSWORD, event_names, events, rows_of, token_of
 
 from gatehouse import utc_now
 from gatehouse.accounts.one_time import issue
@@ -614,7 +614,7 @@ def test_serve_lets_nobody_register_who_cannot_be_sent_a_link(
 def test_a_good_token_passes_every_check(
     run: Run, sign_in: SignIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    token = sign_in().headers["Authorization"].split(" ")[1]
+    token = token_of(sign_in())
     assert run("token", "inspect", stdin=f"{token}\n") == 0
     shown = capsys.readouterr().out
     assert "FAIL" not in shown

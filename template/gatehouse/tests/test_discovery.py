@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from joserfc import jwt as joserfc_jwt
 from joserfc.jwk import KeySet
 from starlette.testclient import TestClient
-from steps import PASSWORD
+from steps import PASSWORD, core_of
 
 from gatehouse.signing.keys import new_key, read_keys
 from gatehouse.state import Gatehouse
@@ -44,12 +44,6 @@ def service(
             yield client
 
     return start
-
-
-def core_of(client: TestClient) -> Gatehouse:
-    assert isinstance(client.app, FastAPI)
-    core: Gatehouse = client.app.state.gatehouse
-    return core
 
 
 def issue(core: Gatehouse) -> str:

@@ -14,6 +14,7 @@ from steps import (
     PASSWORD,
     bearer,
     confirm,
+    core_of,
     forgot,
     log_in,
     logged_in,
@@ -75,11 +76,6 @@ def served(hooks: Hooks, *routes: Callable[[FastAPI], None]) -> Iterator[TestCli
     install(app, name="sample", settings=Settings(), roles=ROLES, scopes=SCOPES, hooks=hooks)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
-
-
-def core_of(client: TestClient) -> Gatehouse:
-    core: Gatehouse = client.app.state.gatehouse  # type: ignore[attr-defined]
-    return core
 
 
 def test_claims_of_ones_own_are_in_every_new_token(auth_key: str, create_user: CreateUser) -> None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 import jwt
 import pytest
 from starlette.testclient import TestClient
-from steps import b64, comparable
+from steps import b64, comparable, token_of
 
 from gatehouse.signing import tokens as tokens_module
 from gatehouse.signing.key_weakness import WELL_KNOWN
@@ -432,7 +432,7 @@ def test_a_verified_token_is_refused_when_its_time_is_up(
 ) -> None:
     import time_machine
 
-    token = sign_in().headers["Authorization"].split(" ")[1]
+    token = token_of(sign_in())
     assert ask(client, token).status_code == 200  # from here on it is remembered
     end = time.time() + core.tokens.expected.lifetime
     with time_machine.travel(end - 30, tick=False):
@@ -509,7 +509,7 @@ def test_threads_that_verify_at_once_do_not_stumble_over_each_other(
     core: Gatehouse, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Guards read tokens on the event loop, a log-out in a thread: both took away the oldest."""
-    token = core.tokens.read(sign_in().headers["Authorization"].split(" ")[1])
+    token = core.tokens.read(token_of(sign_in()))
     monkeypatch.setattr(tokens_module, "CACHE_SIZE", 2)
     monkeypatch.setattr(core.tokens, "_verify", lambda _: token)
     monkeypatch.setattr(core.tokens, "_verified", Slow())

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 from jwt.algorithms import get_default_algorithms
 from starlette.testclient import TestClient
-from steps import b64, comparable, with_token
+from steps import b64, comparable, token_of, with_token
 
 from gatehouse.signing.algorithms import ALGORITHMS
 from gatehouse.signing.keys import Key, KeyRing, new_key, read_keys
@@ -88,7 +88,7 @@ def service(
     monkeypatch: pytest.MonkeyPatch,
     text: str,
 ) -> Iterator[Service]:
-    sent = sign_in().headers["Authorization"].split(" ")[1]
+    sent = token_of(sign_in())
     monkeypatch.setenv("AUTH_KEYS", text)
     app = create_app()
     with TestClient(app, raise_server_exceptions=False, follow_redirects=False) as client:

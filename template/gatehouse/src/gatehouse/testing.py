@@ -302,7 +302,7 @@ def create_user(core: Gatehouse) -> CreateUser:
         verified: bool = True,
     ) -> User:
         address = email or f"user-{secrets.token_hex(4)}@example.com"
-        password_hash = passwords.argon2_hasher().hash(passwords.normalise(password))
+        password_hash = passwords.argon2_hasher().hash(passwords.normalise_password(password))
         with core.database.write() as session:
             return _add_user(session, address, password_hash, role, active, verified)
 

@@ -31,7 +31,7 @@ OVERLAP = 30 * 60  # seconds that the clock of a host that issued a token may be
 OLDER_RELEASE = timedelta(minutes=5)  # how far back rows without a position are looked for
 PATIENCE = 0.2  # seconds that a look is waited for before the old list is used
 FIRST_PATIENCE = 2.0  # where the old one is too old, and nothing says that the database is away
-RETRY = 1.0  # seconds between two looks while the database is away
+RETRY_PAUSE = 1.0  # seconds between two looks while the database is away
 
 # A transaction that was under way when the list was read, or began after it.
 _NOT_SEEN = text("NOT pg_visible_in_snapshot(position::text::xid8, CAST(:seen AS pg_snapshot))")
@@ -120,7 +120,7 @@ class RevocationList:
         nobody after them. Then the list is used as it is.
         """
         now = time.monotonic()
-        pause = RETRY if self._lost else self._interval
+        pause = RETRY_PAUSE if self._lost else self._interval
         if self._reading is None and now - self._tried_at >= pause:
             self._tried_at = now
             self._reading = asyncio.create_task(self._look())

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from gatehouse.common_words import LONGEST_WORD, SHORTEST_WORD, is_common
-from gatehouse.hashing.passwords import WeakPassword, normalise
+from gatehouse.hashing.passwords import WeakPassword, normalise_password
 
 SEQUENCES = (
     *("1234567890", "abcdefghijklmnopqrstuvwxyz", "!@#$%^&*()"),
@@ -31,7 +31,7 @@ def check_new_password(password: str, *, email: str, service_name: str, min_leng
 
     No composition rules (ASVS 6.2.5). `min_length` counts code points.
     """
-    normal = normalise(password)
+    normal = normalise_password(password)
     if len(normal) < min_length:
         raise WeakPassword(f"The password must have at least {min_length} characters.")
     if "\0" in normal:

@@ -27,7 +27,7 @@ __all__ = [
     "Verified",
     "WeakPassword",
     "argon2_hasher",
-    "normalise",
+    "normalise_password",
 ]
 
 MAX_LENGTH = 256  # characters of a password
@@ -41,7 +41,7 @@ class WeakPassword(ValueError):
     """The password may not be used; the message is the reason and never repeats the password."""
 
 
-def normalise(password: str) -> str:
+def normalise_password(password: str) -> str:
     """NFKC, so that one password typed on two systems is one (NIST; against ASVS 6.2.8).
 
     Nothing is trimmed, cut or lower-cased (ASVS 6.2.8). Raises WeakPassword over MAX_LENGTH code
@@ -105,11 +105,11 @@ class Passwords:
         return await self._queue.run(self._made_decoy)
 
     async def hash(self, password: str, *, client: str = "") -> str:
-        """Hash the normalised password. Raises WeakPassword as normalise does, HashQueueFull.
+        """Hash the normalised password. Raises WeakPassword (see above) and HashQueueFull.
 
         `client` is the network that asks, "" for none of those whose share is bounded.
         """
-        normal = normalise(password)
+        normal = normalise_password(password)
         return await self._queue.run(lambda: self._hasher.hash(normal), client)
 
     def verify(
@@ -126,7 +126,7 @@ class Passwords:
         is raised in its place. `client` is as for `hash`. Raises HashQueueFull.
         """
         try:
-            normal = normalise(password)
+            normal = normalise_password(password)
         except WeakPassword:
             # Wrong for every account, and yet an attempt: it is counted and costs like any other.
             password, normal, stored = "", "", None

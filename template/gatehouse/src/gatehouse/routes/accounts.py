@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from gatehouse.accounts import recovery, users
 from gatehouse.accounts.addresses import Address, normalise
-from gatehouse.hashing.passwords import normalise as normalise_password
+from gatehouse.hashing.passwords import normalise_password
 from gatehouse.routes.shared import (
     TOO_MANY,
     Accepted,
