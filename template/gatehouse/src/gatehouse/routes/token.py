@@ -86,7 +86,10 @@ async def issue_token(
     """Log in with an e-mail address and a password, or go on with a refresh token."""
     form = await read_form(request)
     required(form, "grant_type")
-    asked = _scopes(core, form.get("scope"))
+    # RFC 6749 section 3.3: one space between two names. None is all that there are.
+    asked = frozenset(form["scope"].split(" ")) if "scope" in form else None
+    if asked is not None and not asked <= core.scopes.keys():
+        raise OAuthError("invalid_scope", "A scope that was asked for does not exist.")
     try:
         grant = GRANTS.validate_python(form)
     except ValidationError as error:
@@ -100,16 +103,6 @@ async def issue_token(
         granted = await refresh_tokens(core, origin, grant.refresh_token, asked)
     response.headers["Pragma"] = "no-cache"
     return _answer(core, granted)
-
-
-def _scopes(core: Gatehouse, asked: str | None) -> frozenset[str] | None:
-    """The scopes asked for, None for all that there are."""
-    if asked is None:
-        return None
-    names = frozenset(asked.split(" "))  # RFC 6749 section 3.3: one space between two names
-    if not names <= core.scopes.keys():
-        raise OAuthError("invalid_scope", "A scope that was asked for does not exist.")
-    return names
 
 
 def _refusal(error: ValidationError) -> OAuthError:
