@@ -1,5 +1,6 @@
 """Logs: one line an event, no secret in any, at any level."""
 
+import asyncio
 import errno
 import io
 import json
@@ -9,8 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from gatehouse import public
 from gatehouse.testing import CreateUser
@@ -159,6 +161,41 @@ def test_an_unexpected_error_has_its_line_too(app: FastAPI, client: TestClient) 
         client.get("/probe/fail")
     (line,) = lines_of_answers(written)
     assert line["message"].endswith('"GET /probe/fail HTTP/1.1" 500')
+
+
+@pytest.mark.parametrize(
+    ("leaves", "lines"), [(True, []), (False, ['- "POST /probe/body HTTP/1.1" 500'])]
+)
+def test_a_client_that_leaves_while_it_sends_is_no_error_of_ours(
+    app: FastAPI, client: TestClient, leaves: bool, lines: list[str]
+) -> None:
+    """Or anyone could have 500s written, for which somebody may be woken."""
+
+    @app.post("/probe/body")
+    @public
+    async def read(request: Request) -> None:
+        await request.body()
+        raise RuntimeError
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect" if leaves else "http.request"}
+
+    async def send(_: Message) -> None:
+        return
+
+    client.get("/healthz")
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/probe/body",
+        "query_string": b"",
+        "headers": [(b"content-length", b"10")],
+        "client": None,
+    }
+    with as_served() as written:
+        asyncio.run(app(scope, receive, send))
+    assert [line["message"].strip() for line in lines_of_answers(written)] == lines
 
 
 def test_a_filter_or_level_of_an_owner_holds(
