@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from gatehouse.accounts.logins import log_in
 from gatehouse.accounts.proving import WrongPassword
 from gatehouse.accounts.refresh import Granted
-from gatehouse.routes.forms import read_form, required
+from gatehouse.routes.forms import read_form
 from gatehouse.routes.grants import no_login, refresh_tokens
 from gatehouse.routes.shared import TOO_MANY
 from gatehouse.state import Core, Gatehouse, RequestOrigin
@@ -85,8 +85,7 @@ async def issue_token(
 ) -> TokenAnswer:
     """Log in with an e-mail address and a password, or go on with a refresh token."""
     form = await read_form(request)
-    required(form, "grant_type")
-    asked = _scopes(core, form.get("scope"))
+    asked = _scopes(core, form)
     try:
         grant = GRANTS.validate_python(form)
     except ValidationError as error:
@@ -102,11 +101,11 @@ async def issue_token(
     return _answer(core, granted)
 
 
-def _scopes(core: Gatehouse, asked: str | None) -> frozenset[str] | None:
-    """The scopes asked for, None for all that there are."""
-    if asked is None:
+def _scopes(core: Gatehouse, form: dict[str, str]) -> frozenset[str] | None:
+    """The scopes asked for, None for all that there are. Without a grant nothing is asked for."""
+    if "scope" not in form or "grant_type" not in form:
         return None
-    names = frozenset(asked.split(" "))  # RFC 6749 section 3.3: one space between two names
+    names = frozenset(form["scope"].split(" "))  # RFC 6749 section 3.3: one space between two names
     if not names <= core.scopes.keys():
         raise OAuthError("invalid_scope", "A scope that was asked for does not exist.")
     return names
@@ -118,7 +117,8 @@ def _refusal(error: ValidationError) -> OAuthError:
     if first["type"] == "union_tag_invalid":
         known = "This service knows password and refresh_token."
         return OAuthError("unsupported_grant_type", known)
-    return OAuthError("invalid_request", f"The parameter {first['loc'][-1]} is missing.")
+    missing = first["loc"][-1] if first["type"] == "missing" else "grant_type"
+    return OAuthError("invalid_request", f"The parameter {missing} is missing.")
 
 
 def _answer(core: Gatehouse, granted: Granted) -> TokenAnswer:
