@@ -266,7 +266,7 @@ MUTATIONS = {
     ),
     "scope that does not exist": Mutation(
         f"{CORE}/routes/token.py",
-        "    if not names <= core.scopes.keys():\n",
+        "    if asked is not None and not asked <= core.scopes.keys():\n",
         "    if False:\n",
         f"{LOGIN} does_not_exist",
     ),

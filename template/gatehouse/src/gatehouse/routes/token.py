@@ -85,7 +85,11 @@ async def issue_token(
 ) -> TokenAnswer:
     """Log in with an e-mail address and a password, or go on with a refresh token."""
     form = await read_form(request)
-    asked = _scopes(core, form)
+    # RFC 6749 section 3.3: one space between two names. None is all that there are. Of several
+    # mistakes a missing grant comes first, then this one.
+    asked = frozenset(form["scope"].split(" ")) if {"grant_type", "scope"} <= form.keys() else None
+    if asked is not None and not asked <= core.scopes.keys():
+        raise OAuthError("invalid_scope", "A scope that was asked for does not exist.")
     try:
         grant = GRANTS.validate_python(form)
     except ValidationError as error:
@@ -101,18 +105,8 @@ async def issue_token(
     return _answer(core, granted)
 
 
-def _scopes(core: Gatehouse, form: dict[str, str]) -> frozenset[str] | None:
-    """The scopes asked for, None for all that there are. Without a grant nothing is asked for."""
-    if "scope" not in form or "grant_type" not in form:
-        return None
-    names = frozenset(form["scope"].split(" "))  # RFC 6749 section 3.3: one space between two names
-    if not names <= core.scopes.keys():
-        raise OAuthError("invalid_scope", "A scope that was asked for does not exist.")
-    return names
-
-
 def _refusal(error: ValidationError) -> OAuthError:
-    """The first thing wrong with a form's grant, in the words of RFC 6749 section 5.2."""
+    """The first thing wrong with a form, in the words of RFC 6749 section 5.2."""
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "union_tag_invalid":
         known = "This service knows password and refresh_token."
