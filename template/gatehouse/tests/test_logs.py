@@ -229,6 +229,22 @@ def test_a_formatter_or_level_that_an_owner_gives_our_handler_holds(client: Test
     assert lines == ['own: testclient:50000 - "GET /healthz HTTP/1.1" 200']
 
 
+def test_a_handler_on_the_server_s_log_hears_each_answer_once(app: FastAPI) -> None:
+    """The server would take it away at its start, or write to it beside us."""
+    plain, server = Plain(), logging.getLogger("uvicorn.access")
+    server.addHandler(plain)
+    try:
+        with as_served(), TestClient(app) as client:
+            assert plain not in server.handlers
+            client.get("/healthz")
+        assert [record.args for record in plain.records] == [
+            ("testclient:50000", "GET", "/healthz", "1.1", 200)
+        ]
+    finally:
+        server.removeHandler(plain)
+        ACCESS.removeHandler(plain)
+
+
 def test_a_log_that_takes_no_line_stops_no_answer(client: TestClient) -> None:
     """The disk is full, or who read the lines has gone."""
 
