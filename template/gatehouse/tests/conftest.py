@@ -123,6 +123,9 @@ def run(
 ) -> Run:
     """Run a command and give its exit code; `stdin` is what it reads."""
 
+    # The log of the tests stays as it is.
+    monkeypatch.setattr("gatehouse.cli.serving.dictConfig", lambda _: None)
+
     def call(*arguments: str, stdin: str = "") -> int:
         raw = io.BytesIO(stdin.encode("utf-8", "surrogatepass"))
         text = io.TextIOWrapper(raw, "utf-8", errors="surrogateescape", newline=None)

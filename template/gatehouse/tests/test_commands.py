@@ -551,6 +551,26 @@ def test_one_process_serves_the_application_that_was_checked(
     assert options["workers"] == 1  # and not what WEB_CONCURRENCY says
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_log_is_configured_before_the_application_that_serves_is_built(
+    run: Run, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """A configuration takes away the handlers that it finds, such as those of `create_app`."""
+    done: list[str] = []
+
+    def load(service: Any) -> Any:
+        done.append("built")
+        return loaded(service)
+
+    loaded = serving.load
+    monkeypatch.setattr(serving, "load", load)
+    monkeypatch.setattr(serving, "dictConfig", lambda _: done.append("configured"))
+    monkeypatch.setenv("GLIBC_TUNABLES", "")
+    assert run("serve", "--workers", str(workers)) == 0
+    assert done == (["configured", "built"] if workers == 1 else ["built"])
+    assert bool(started[0]["log_config"]) is (workers > 1)  # then each process does both
+
+
 def test_serve_starts_again_with_huge_pages_before_it_imports_the_service(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,5 +1,6 @@
 """Logs: one line an event, no secret in any, at any level."""
 
+import asyncio
 import errno
 import io
 import json
@@ -9,8 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.testclient import TestClient
+from starlette.types import Message
 from steps import BOB, PASSWORD, log_in, tokens_of, with_token
 
 from gatehouse import public
@@ -159,6 +161,41 @@ def test_an_unexpected_error_has_its_line_too(app: FastAPI, client: TestClient) 
     assert line["message"].endswith('"GET /probe/fail HTTP/1.1" 500')
 
 
+@pytest.mark.parametrize(
+    ("leaves", "lines"), [(True, []), (False, ['- "POST /probe/body HTTP/1.1" 500'])]
+)
+def test_a_client_that_leaves_while_it_sends_is_no_error_of_ours(
+    app: FastAPI, client: TestClient, leaves: bool, lines: list[str]
+) -> None:
+    """Or anyone could have 500s written, for which somebody may be woken."""
+
+    @app.post("/probe/body")
+    @public
+    async def read(request: Request) -> None:
+        await request.body()
+        raise RuntimeError
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect" if leaves else "http.request"}
+
+    async def send(_: Message) -> None:
+        return
+
+    client.get("/healthz")
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/probe/body",
+        "query_string": b"",
+        "headers": [(b"content-length", b"10")],
+        "client": None,
+    }
+    with as_served() as written:
+        asyncio.run(app(scope, receive, send))
+    assert [line["message"].strip() for line in lines_of_answers(written)] == lines
+
+
 def test_a_filter_or_level_of_an_owner_holds(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +225,22 @@ def test_a_formatter_or_level_that_an_owner_gives_our_handler_holds(client: Test
         client.get("/users/me")
     lines = [line for line in written.getvalue().splitlines() if "testclient" in line]
     assert lines == ['own: testclient:50000 - "GET /healthz HTTP/1.1" 200']
+
+
+def test_a_handler_on_the_server_s_log_hears_each_answer_once(app: FastAPI) -> None:
+    """The server would take it away at its start, or write to it beside us."""
+    plain, server = Plain(), logging.getLogger("uvicorn.access")
+    server.addHandler(plain)
+    try:
+        with as_served(), TestClient(app) as client:
+            assert plain not in server.handlers
+            client.get("/healthz")
+        assert [record.args for record in plain.records] == [
+            ("testclient:50000", "GET", "/healthz", "1.1", 200)
+        ]
+    finally:
+        server.removeHandler(plain)
+        ACCESS.removeHandler(plain)
 
 
 def test_a_log_that_takes_no_line_stops_no_answer(client: TestClient) -> None:

@@ -27,7 +27,7 @@ from gatehouse.settings import Settings
 from gatehouse.state import Gatehouse
 from gatehouse.web.docs import add_docs
 from gatehouse.web.hardening import Hardening
-from gatehouse.web.logs import quiet_server_log
+from gatehouse.web.logs import quiet_server_log, take_handlers
 from gatehouse.web.openapi import add_openapi, check_openapi
 from gatehouse.web.problems import add_problem_handlers
 from gatehouse.web.request_limits import Limits
@@ -114,6 +114,7 @@ def _harden(app: FastAPI, core: Gatehouse) -> None:
 
 def check_start(app: FastAPI) -> None:
     """What must hold before the application serves. Raises `StartRefused`."""
+    take_handlers()
     check_routes(app.router, frozenset(app.state.gatehouse.scopes))
     check_openapi(app)
     for inner in _mounted(app):

@@ -4,6 +4,8 @@ import argparse
 import gc
 import os
 import sys
+from contextlib import nullcontext
+from logging.config import dictConfig
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal
@@ -78,7 +80,12 @@ def dev(service: Service, asked: argparse.Namespace) -> int:
 
 def serve(service: Service, asked: argparse.Namespace) -> int:
     """Starts only on a migrated database. Stops gracefully on SIGTERM."""
-    with start_lines():
+    # The application that was checked, unless there are processes, of which each builds its own.
+    alone, options = asked.workers == 1, _options(asked, readable=False)
+    if alone:  # before it is built: a configuration takes away the handlers that it finds
+        dictConfig(options["log_config"])
+        options["log_config"] = None
+    with nullcontext() if alone else start_lines():
         app = load(service)
         core = _check(app)
         check_mail(core)
@@ -87,14 +94,12 @@ def serve(service: Service, asked: argparse.Namespace) -> int:
     gc.freeze()  # what is there now stays: no collection need look at it again
     import uvicorn  # here, for it brings a command line of its own
 
-    # The application that was checked, unless there are processes, of which each builds its own.
-    alone = asked.workers == 1
     uvicorn.run(
         app if alone else service.app,
         factory=not alone,
         workers=asked.workers,
         ws=_websockets(app),
-        **_options(asked, readable=False),
+        **options,
     )
     return 0
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from gatehouse.accounts.logins import log_in
 from gatehouse.accounts.proving import WrongPassword
 from gatehouse.accounts.refresh import Granted
-from gatehouse.routes.forms import read_form, required
+from gatehouse.routes.forms import read_form
 from gatehouse.routes.grants import no_login, refresh_tokens
 from gatehouse.routes.shared import TOO_MANY
 from gatehouse.state import Core, Gatehouse, RequestOrigin
@@ -106,12 +106,13 @@ async def issue_token(
 
 
 def _refusal(error: ValidationError) -> OAuthError:
-    """The first thing wrong with a form's grant, in the words of RFC 6749 section 5.2."""
+    """The first thing wrong with a form, in the words of RFC 6749 section 5.2."""
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "union_tag_invalid":
         known = "This service knows password and refresh_token."
         return OAuthError("unsupported_grant_type", known)
-    return OAuthError("invalid_request", f"The parameter {first['loc'][-1]} is missing.")
+    missing = first["loc"][-1] if first["type"] == "missing" else "grant_type"
+    return OAuthError("invalid_request", f"The parameter {missing} is missing.")
 
 
 def _answer(core: Gatehouse, granted: Granted) -> TokenAnswer:

@@ -76,11 +76,13 @@ class Hardening:
             else:
                 await self.app(scope, receive, _refusing(answer, scope, receive))
         except ClientDisconnect:
-            pass  # nobody is left to answer, and there is nothing to mend
+            return  # nobody is left to answer, and there is nothing to mend
         except Exception:
             log.exception("unhandled error in %s %a", scope.get("method", ""), scope["path"])
             if not answer.begun and scope["type"] == "http":
                 await problem(500, UNEXPECTED)(scope, receive, answer.send)
+        if answer.failed:
+            log_access(scope, 500)
 
     def _check(self) -> None:
         """At the start-up, or at the first request where there was none: nothing is unchecked."""
@@ -125,20 +127,25 @@ class _Answer:
     for the garbage collector.
     """
 
-    __slots__ = ("_always", "_scope", "_send", "begun")
+    __slots__ = ("_always", "_scope", "_send", "begun", "failed")
 
     def __init__(self, scope: Scope, send: Send, always: list[RawHeader]) -> None:
         self._scope = scope
         self._send = send
         self._always = always
         self.begun = False
+        # With 500, whose line is written when it is known why: it is also what the framework
+        # would answer to a client that has left while it sent.
+        self.failed = False
 
     async def send(self, message: Message) -> None:
         if not self.begun:
             self.begun = True
             if message["type"] in _STARTS:
                 message["headers"] = self._completed(message.get("headers", ()))
-                if self._scope["type"] == "http":
+                if message["status"] == 500:
+                    self.failed = self._scope["type"] == "http"
+                elif self._scope["type"] == "http":
                     log_access(self._scope, message["status"])
         await self._send(message)
 

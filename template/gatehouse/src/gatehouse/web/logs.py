@@ -143,6 +143,17 @@ def quiet_server_log() -> None:
         logging.getLogger(name).addFilter(_WITHOUT_SECRETS)
 
 
+def take_handlers() -> None:
+    """What an owner has put on the server's log of answers hears our lines from here on.
+
+    The server takes away what is there when it starts, and writes to what comes later as well.
+    """
+    if ACCESS.isEnabledFor(logging.INFO):
+        for handler in _SERVER.handlers[:]:
+            _SERVER.removeHandler(handler)
+            ACCESS.addHandler(handler)
+
+
 @contextmanager
 def audit_lines() -> Iterator[None]:
     """While a command runs, its security events on standard error: JSON unless a person reads."""
