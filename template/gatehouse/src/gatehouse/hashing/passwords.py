@@ -105,7 +105,7 @@ class Passwords:
         return await self._queue.run(self._made_decoy)
 
     async def hash(self, password: str, *, client: str = "") -> str:
-        """Hash the normalised password. Raises WeakPassword (see above) and HashQueueFull.
+        """Hash the normalised password. Raises what `normalise_password` does, and HashQueueFull.
 
         `client` is the network that asks, "" for none of those whose share is bounded.
         """
