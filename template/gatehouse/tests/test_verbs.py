@@ -205,7 +205,9 @@ def test_every_write_goes_through_the_transaction_that_tells() -> None:
     `DatabasePool.read` rolls back (`test_data.py`), so there is no third way to a session.
     An engine of one's own is for what asks about the database itself.
     """
-    assert places(ast.Call, "Session") == {("store.database", "read"), ("store.database", "write")}
+    assert places(ast.Call, "Session") == {
+        *(("store.database", name) for name in ("look", "read", "write"))
+    }
     assert places(ast.Attribute, "commit", "begin") == {
         ("store.database", "write"),
         ("migrating", "_sole_connection"),

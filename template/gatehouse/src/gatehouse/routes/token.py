@@ -85,9 +85,9 @@ async def issue_token(
 ) -> TokenAnswer:
     """Log in with an e-mail address and a password, or go on with a refresh token."""
     form = await read_form(request)
-    required(form, "grant_type")
-    # RFC 6749 section 3.3: one space between two names. None is all that there are.
-    asked = frozenset(form["scope"].split(" ")) if "scope" in form else None
+    # RFC 6749 section 3.3: one space between two names. None is all that there are. Of several
+    # mistakes a missing grant comes first, then this one.
+    asked = frozenset(form["scope"].split(" ")) if {"grant_type", "scope"} <= form.keys() else None
     if asked is not None and not asked <= core.scopes.keys():
         raise OAuthError("invalid_scope", "A scope that was asked for does not exist.")
     try:
