@@ -201,10 +201,11 @@ def test_only_what_locks_a_row_says_that_it_is_held() -> None:
 def test_every_write_goes_through_the_transaction_that_tells() -> None:
     """`Database.write` tells the list of ended sessions and the mail queue after its commit.
 
-    `Database.read` rolls back (`test_data.py`), so there is no third way to a session.
+    `Database.read` rolls back (`test_data.py`), for `look` does, so there is no third way to a
+    session.
     An engine of one's own is for what asks about the database itself.
     """
-    assert places(ast.Call, "Session") == {("store.database", "read"), ("store.database", "write")}
+    assert places(ast.Call, "Session") == {("store.database", "look"), ("store.database", "write")}
     assert places(ast.Attribute, "commit", "begin") == {
         ("store.database", "write"),
         ("migrating", "_sole_connection"),
