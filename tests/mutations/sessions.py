@@ -532,7 +532,7 @@ MUTATIONS = {
     ),
     "cleaning on the way": Mutation(
         f"{CORE}/routes/grants.py",
-        "            await core.database.run(_clean, core)\n",
+        "            await _clean(core)\n",
         "            pass\n",
         f"{REFRESH} some_of_what",
     ),

@@ -54,6 +54,19 @@ def imported_by(code: str, *, key: str = "", storage: str = "memory://", where: 
     return set(done.stdout.rpartition("#")[2].split())
 
 
+AT_ONCE = """
+import gatehouse
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+with ThreadPoolExecutor(len(gatehouse.__all__)) as threads:
+    assert None not in threads.map(partial(getattr, gatehouse), gatehouse.__all__)
+"""
+
+
+def test_threads_may_use_the_package_s_names_at_once(tmp_path: Path) -> None:
+    assert "gatehouse.install" in imported_by(AT_ONCE, where=tmp_path)
+
+
 def test_the_package_alone_imports_nothing(tmp_path: Path) -> None:
     found = imported_by("import gatehouse", where=tmp_path)
     assert {name for name in found if name.startswith("gatehouse")} == {"gatehouse"}

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import jwt
 import pytest
 import time_machine
+from sqlalchemy.exc import TimeoutError as Busy
 from sqlmodel import select
 from starlette.testclient import TestClient
 from steps import (
@@ -30,6 +31,7 @@ from steps import (
 from gatehouse import utc_now
 from gatehouse.accounts.cleaning import clean
 from gatehouse.accounts.refresh import PREFIX, _open, digest_of, is_refresh_token, new_refresh_token
+from gatehouse.routes import grants
 from gatehouse.state import Gatehouse
 from gatehouse.store.tables import AuditEvent, EndedSession, LoginSession, RefreshToken, User
 from gatehouse.testing import CreateUser, Factory
@@ -359,6 +361,24 @@ def test_some_of_what_is_over_goes_while_tokens_are_refreshed(
     monkeypatch.setattr("gatehouse.accounts.cleaning.EVERY", 0)
     refresh(client, first["refresh_token"])
     assert not waiting()
+
+
+def test_a_refresh_is_answered_where_cleaning_gets_no_turn(
+    client: TestClient, core: Gatehouse, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token is used up by then: whoever gets a 503 has lost its successor."""
+    run, refused = core.database.run, list[Any]()
+
+    def busy(work: Callable[..., Any], *arguments: Any) -> Any:
+        if work is grants._refresh:
+            return run(work, *arguments)
+        refused.append(work)
+        raise Busy
+
+    monkeypatch.setattr(core.database, "run", busy)
+    monkeypatch.setattr("gatehouse.accounts.cleaning.EVERY", 0)
+    assert refresh(client, tokens["refresh_token"]).status_code == 200
+    assert len(refused) == 1
 
 
 def test_what_is_over_is_deleted_and_what_is_not_stays(

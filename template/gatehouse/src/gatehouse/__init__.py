@@ -5,6 +5,7 @@ Each is imported at its first use: a command that needs no database starts witho
 
 import sys
 from importlib import import_module
+from threading import RLock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,8 @@ _ROOMS = {
     "web.rate_limits": ("throttled",),
 }
 _MODULE_OF = {name: f"gatehouse.{module}" for module, names in _ROOMS.items() for name in names}
+# Two threads that import parts of a package at once may each see the other's half made.
+_ONE_IMPORTS = RLock()
 
 
 class _Package(ModuleType):
@@ -61,7 +64,8 @@ class _Package(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name not in _MODULE_OF:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        found = getattr(import_module(_MODULE_OF[name]), name)
+        with _ONE_IMPORTS:
+            found = getattr(import_module(_MODULE_OF[name]), name)
         setattr(self, name, found)
         return found
 

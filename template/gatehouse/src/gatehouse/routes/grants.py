@@ -29,7 +29,7 @@ async def refresh_tokens(
         raise OAuthError("invalid_grant", "The refresh token is not valid.") from None
     finally:
         if core.cleaning.is_due():
-            await core.database.run(_clean, core)
+            await _clean(core)
 
 
 def _refresh(
@@ -39,9 +39,9 @@ def _refresh(
     return refresh.refresh(core, origin, token, asked)
 
 
-def _clean(core: Gatehouse) -> None:
+async def _clean(core: Gatehouse) -> None:
     """Delete some expired rows on the way. The client does not see an error of this."""
     try:
-        clean_some(core.database, core.lifetimes.idle)
+        await core.database.run(clean_some, core.database, core.lifetimes.idle)
     except SQLAlchemyError as error:
         log.warning("expired rows were not deleted: %s", type(error).__name__)
