@@ -216,7 +216,7 @@ def begin_at_0_4_0(connection: Connection, event: str) -> None:
                 "attempts": 1,
             }
             times = {"created_at": now + moment, "due_at": now}
-            put(connection, "job", id=uuid4(), **job, **times, **client)
+            put(connection, "errand", id=uuid4(), **job, **times, **client)
 
 
 def put(connection: Connection, name: str, **values: Any) -> None:
