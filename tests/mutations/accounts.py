@@ -439,8 +439,8 @@ MUTATIONS = {
     ),
     "live session of who is looked up": Mutation(
         f"{CORE}/accounts/users.py",
-        "            LoginSession.id == session_id,\n            *is_live(idle),\n",
-        "            LoginSession.id == session_id,\n",
+        '            *is_live_at(bindparam("now"), bindparam("unused_since")),\n        )\n',
+        "        )\n",
         "gatehouse/tests/test_guards.py ended",
     ),
     "life of a reset link": Mutation(
