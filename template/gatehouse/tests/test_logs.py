@@ -16,7 +16,7 @@ from starlette.types import Message
 from steps import BOB, PASSWORD, log_in, tokens_of, with_token
 
 from gatehouse import public
-from gatehouse.testing import CreateUser
+from gatehouse.testing import CreateUser, Factory
 from gatehouse.web.logs import ACCESS, JsonFormatter, JsonHandler, log_access, log_config
 
 pytestmark = pytest.mark.thorough
@@ -227,12 +227,13 @@ def test_a_formatter_or_level_that_an_owner_gives_our_handler_holds(client: Test
     assert lines == ['own: testclient:50000 - "GET /healthz HTTP/1.1" 200']
 
 
-def test_a_handler_on_the_server_s_log_hears_each_answer_once(app: FastAPI) -> None:
+@pytest.mark.usefixtures("auth_key")
+def test_a_handler_on_the_server_s_log_hears_each_answer_once(create_app: Factory) -> None:
     """The server would take it away at its start, or write to it beside us."""
     plain, server = Plain(), logging.getLogger("uvicorn.access")
     server.addHandler(plain)
     try:
-        with as_served(), TestClient(app) as client:
+        with as_served(), TestClient(create_app()) as client:
             assert plain not in server.handlers
             client.get("/healthz")
         assert [record.args for record in plain.records] == [
