@@ -44,6 +44,16 @@ def deliver(service: Path, files: dict[str, str], moved: str = "") -> None:
     (core / "moved.txt").write_text(f"# Old and new.\n{moved}")
 
 
+def deliver_two(service: Path) -> None:
+    """A release with two files that `move_two` moves, neither changed by the move."""
+    deliver(service, {OLD: "ours\n", OTHER: "two\n", "gatehouse/three.py": "three\n"})
+
+
+def move_two(service: Path) -> None:
+    files = {NEW: "ours\n", OTHER: "two\n", "gatehouse/room/three.py": "three\n"}
+    deliver(service, files, f"{OLD} {NEW}\ngatehouse/three.py gatehouse/room/three.py\n")
+
+
 def move(service: Path) -> None:
     deliver(service, {NEW: "ours, later\n", OTHER: "two\n"}, f"{OLD} {NEW}\n")
 
@@ -125,13 +135,11 @@ def test_an_edit_that_was_given_up_is_not_asked_for(service: Path, git: Git, pat
 @needs_git
 @pytest.mark.thorough
 def test_a_deleted_file_that_came_back_is_told(service: Path, git: Git) -> None:
-    deliver(service, {OLD: "ours\n", OTHER: "two\n", "gatehouse/three.py": "three\n"})
+    deliver_two(service)
     commit(git)
     (service / "gatehouse/three.py").unlink()
     commit(git)
-    files = {NEW: "ours\n", OTHER: "two\n", "gatehouse/room/three.py": "three\n"}
-    moved = f"{OLD} {NEW}\ngatehouse/three.py gatehouse/room/three.py\n"
-    deliver(service, files, moved)
+    move_two(service)
     (told,) = missing_edits(service / "gatehouse")
     assert told.startswith("gatehouse/three.py was deleted, and gatehouse/room/three.py")
 
@@ -202,12 +210,11 @@ def test_an_edit_that_was_taken_back_before_the_update_is_none(service: Path, gi
 @needs_git
 @pytest.mark.thorough
 def test_other_line_ends_are_no_edit_and_hide_none(service: Path, git: Git) -> None:
-    deliver(service, {OLD: "ours\n", OTHER: "two\n", "gatehouse/three.py": "three\n"})
+    deliver_two(service)
     (service / OLD).write_text("mine\n")
     (service / "gatehouse/three.py").write_bytes(b"three\r\n")
     commit(git)
-    files = {NEW: "ours\n", OTHER: "two\n", "gatehouse/room/three.py": "three\n"}
-    deliver(service, files, f"{OLD} {NEW}\ngatehouse/three.py gatehouse/room/three.py\n")
+    move_two(service)
     (service / NEW).write_bytes(b"ours\r\n")
     assert missing_edits(service / "gatehouse") == [LOST]
 

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Lock
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 Result = TypeVar("Result")
 clock = time.monotonic
@@ -28,7 +28,12 @@ class Store(Protocol):
     def clear(self, key: str, /) -> None: ...
 
 
-Window = tuple[str, int, int]  # a key, and at most how many in how many seconds
+class Window(NamedTuple):
+    """What a storage of the `limits` library is asked for, in its own order."""
+
+    key: str
+    amount: int
+    seconds: int
 
 
 def look(limits: Sequence[Window], store: Store) -> list[tuple[float, int]]:
@@ -36,7 +41,7 @@ def look(limits: Sequence[Window], store: Store) -> list[tuple[float, int]]:
     return [store.get_moving_window(*window) for window in limits]
 
 
-class _Window:
+class _Times:
     """When each of a key was counted, oldest first."""
 
     __slots__ = ("seconds", "times")
@@ -62,7 +67,7 @@ class MemoryStore:
     degraded = False  # there is nothing better that it stands in for
 
     def __init__(self) -> None:
-        self.events: dict[str, _Window] = {}
+        self.events: dict[str, _Times] = {}
         self.entries = 0  # in all windows together
         self._lock = Lock()
         self._next_sweep = 0.0
@@ -92,7 +97,7 @@ class MemoryStore:
         """Count one of `key`, unless there are `limit` in the last `expiry` seconds."""
         now = time.time()
         if (window := self.events.get(key)) is None:
-            window = self.events[key] = _Window(expiry)
+            window = self.events[key] = _Times(expiry)
         self.entries -= window.drop_expired(now)
         if len(window) >= limit:
             return False

@@ -8,10 +8,9 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import NamedTuple
 
 from gatehouse.throttling.counters import SharedStore
-from gatehouse.throttling.memory_store import MemoryStore, Store
+from gatehouse.throttling.memory_store import MemoryStore, Store, Window
 
 # A right login is recorded after its hash, so it would outlive its attempt and lend a free guess.
 HASH_SECONDS = 10
@@ -170,26 +169,18 @@ class Throttle:
         self.store.close()
 
 
-class _Window(NamedTuple):
-    """What a storage of the `limits` library is asked for, in its own order."""
-
-    key: str
-    amount: int
-    seconds: int
-
-
-def _window(limit: Limit, *parts: str) -> _Window:
+def _window(limit: Limit, *parts: str) -> Window:
     """Its key is bounded in length, and shows no address. Any text will do (RFC 8259)."""
     digests = (sha256(part.encode("utf-8", "surrogatepass")).hexdigest() for part in parts)
-    return _Window(":".join((limit.name, *digests)), limit.amount, limit.seconds)
+    return Window(":".join((limit.name, *digests)), limit.amount, limit.seconds)
 
 
-def _returned(whole: _Window) -> _Window:
+def _returned(whole: Window) -> Window:
     """No storage can remove one entry, so what was given back is a second window beside it."""
-    return _Window(f"{whole.key}:returned", RIGHT_LOGINS, whole.seconds - HASH_SECONDS)
+    return Window(f"{whole.key}:returned", RIGHT_LOGINS, whole.seconds - HASH_SECONDS)
 
 
-def _refusal(window: _Window, store: Store) -> Throttled:
+def _refusal(window: Window, store: Store) -> Throttled:
     oldest = store.get_moving_window(*window)[0]
     left = math.ceil(oldest + window.seconds - time.time())
     first = store.acquire_entry(f"{window.key}:refused", 1, window.seconds)
